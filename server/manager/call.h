@@ -1,0 +1,58 @@
+/*
+ * An API call on its way through the core: the one door between the API's threads and it.
+ *
+ * A thread that has parsed and validated a request fills a call and submits it. The core
+ * proposes the change (on the leader), or hands the call to the leader (on a follower), or
+ * confirms a read index; when the outcome is known and everything it promises is committed on
+ * this manager too, it calls `done` once, on the core's thread: `done` must only hand the
+ * call back to its thread. Then the thread opens a read transaction and renders the answer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/list.h"
+#include "proto/command.pb-c.h"
+
+struct core;
+
+enum call_outcome {
+    CALL_DONE,      /* result is set; its problem, if any, is for the user. */
+    CALL_NO_LEADER, /* Nothing was done: no leader, no majority, or too much waiting. */
+    CALL_UNKNOWN,   /* It may or may not have been done: leadership was lost on the way, or time was up. */
+    CALL_STALE,     /* Read without confirmation, as the caller had asked. */
+};
+
+struct call {
+    struct list link;            /* The core's while submitted. */
+    const char *action;          /* ECS operation name, static. */
+    bool write;                  /* Proposes a command; otherwise confirms a read. */
+    bool stale;                  /* A read of this manager's own state is enough. */
+    const ProtobufCMessage *request; /* Borrowed until done. Writes only. */
+    void (*done)(struct call *call);
+
+    /* Set by the core before done. */
+    enum call_outcome outcome;
+    Command__CommandResult *result; /* Gives. Writes that are CALL_DONE; otherwise NULL. */
+
+    /* The core's own. */
+    uint64_t number;      /* Of this call, while it is with the leader. */
+    uint64_t index;       /* Applied this far: answer. */
+    uint64_t deadline_ms;
+};
+
+/* Submit from any thread. Borrows the call until done. */
+void core_submit(struct core *core, struct call *call);
+
+/* What a status page tells; a copy, safe from any thread. */
+struct core_status {
+    uint64_t id;
+    uint64_t leader; /* Manager id, 0: none known. */
+    uint64_t term;
+    uint64_t last_index;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    bool ready; /* Leads and has committed an entry of its term. */
+};
+void core_status(struct core *core, struct core_status *out);

@@ -1,0 +1,20 @@
+/*
+ * From a validated request to the command that asks for it: where time, ids and chance enter, once, on the leader.
+ *
+ * Runs on the core's thread, within the turn's write transaction (reads of it see everything applied so far).
+ */
+#pragma once
+
+#include "proto/base/rng.h"
+#include "proto/command.pb-c.h"
+#include "storage/env.h"
+
+struct stamp {
+    uint64_t time_ms;
+    struct rng *rng;
+};
+
+/* Build the command for an ECS write operation other than RunTask (lead.c places that one).
+ * Copies what it needs of the request. Gives *out. Returns 0, or -EINVAL for an action it does not know. */
+int command_build(const char *action, const ProtobufCMessage *request, const struct stamp *stamp,
+                  Command__Command **out);

@@ -1,0 +1,319 @@
+#include "storage/env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "proto/base/must.h"
+
+enum {
+    DATABASES_MAX = 32,
+    READERS_MAX = 256, /* Transactions at once, not threads: the environment is opened NOTLS. */
+};
+
+struct env {
+    MDB_env *mdb;
+    int dir_fd; /* Locked: one writing process a directory. */
+    size_t db_count;
+    MDB_dbi dbs[DATABASES_MAX];
+};
+
+struct txn {
+    MDB_txn *mdb;
+    const struct env *env;
+};
+
+struct cursor {
+    MDB_cursor *mdb;
+};
+
+/* The one place where LMDB's codes become ours. MDB_NOTFOUND is an outcome and is handled
+ * where it can occur. */
+static int errno_from_mdb(int rc)
+{
+    switch (rc) {
+    case MDB_SUCCESS:
+        return 0;
+    case MDB_MAP_FULL:
+        return -ENOSPC;
+    case MDB_CORRUPTED:
+    case MDB_PANIC:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_PAGE_NOTFOUND:
+        return -EUCLEAN;
+    case MDB_READERS_FULL:
+        return -EAGAIN;
+    default:
+        return rc > 0 ? -rc : -EIO;
+    }
+}
+
+static MDB_val to_val(struct bytes bytes)
+{
+    return (MDB_val){.mv_size = bytes.len, .mv_data = (void *)bytes.base};
+}
+
+static struct bytes from_val(MDB_val val)
+{
+    return (struct bytes){.base = val.mv_data, .len = val.mv_size};
+}
+
+static int begin(struct env *env, unsigned flags, struct txn **out)
+{
+    struct txn *txn = mem_new(struct txn);
+    int r;
+
+    txn->env = env;
+    r = errno_from_mdb(mdb_txn_begin(env->mdb, NULL, flags, &txn->mdb));
+    if (r < 0) {
+        free(txn);
+        return err_new(r);
+    }
+    *out = txn;
+    return 0;
+}
+
+int env_write(struct env *env, struct txn **out)
+{
+    return err_up(begin(env, 0, out));
+}
+
+int env_read(struct env *env, struct txn **out)
+{
+    return err_up(begin(env, MDB_RDONLY, out));
+}
+
+int txn_commit(struct txn *txn)
+{
+    int r = errno_from_mdb(mdb_txn_commit(txn->mdb));
+
+    free(txn);
+    return err_new(r);
+}
+
+void txn_abort(struct txn *txn)
+{
+    if (!txn)
+        return;
+    mdb_txn_abort(txn->mdb);
+    free(txn);
+}
+
+static MDB_dbi dbi(const struct txn *txn, size_t db)
+{
+    must(db < txn->env->db_count);
+    return txn->env->dbs[db];
+}
+
+int txn_get(struct txn *txn, size_t db, struct bytes key, struct bytes *out)
+{
+    MDB_val k = to_val(key);
+    MDB_val v;
+    int rc = mdb_get(txn->mdb, dbi(txn, db), &k, &v);
+
+    if (rc == MDB_NOTFOUND)
+        return ENV_ABSENT;
+    if (rc != 0)
+        return err_new(errno_from_mdb(rc));
+    *out = from_val(v);
+    return 0;
+}
+
+static int put(struct txn *txn, size_t db, struct bytes key, struct bytes value, unsigned flags)
+{
+    MDB_val k = to_val(key);
+    MDB_val v = to_val(value);
+
+    return err_new(errno_from_mdb(mdb_put(txn->mdb, dbi(txn, db), &k, &v, flags)));
+}
+
+int txn_put(struct txn *txn, size_t db, struct bytes key, struct bytes value)
+{
+    return err_up(put(txn, db, key, value, 0));
+}
+
+int txn_append(struct txn *txn, size_t db, struct bytes key, struct bytes value)
+{
+    return err_up(put(txn, db, key, value, MDB_APPEND));
+}
+
+int txn_del(struct txn *txn, size_t db, struct bytes key)
+{
+    MDB_val k = to_val(key);
+    int rc = mdb_del(txn->mdb, dbi(txn, db), &k, NULL);
+
+    if (rc == MDB_NOTFOUND)
+        return ENV_ABSENT;
+    return err_new(errno_from_mdb(rc));
+}
+
+int cursor_open(struct txn *txn, size_t db, struct cursor **out)
+{
+    struct cursor *cursor = mem_new(struct cursor);
+    int r = errno_from_mdb(mdb_cursor_open(txn->mdb, dbi(txn, db), &cursor->mdb));
+
+    if (r < 0) {
+        free(cursor);
+        return err_new(r);
+    }
+    *out = cursor;
+    return 0;
+}
+
+void cursor_close(struct cursor *cursor)
+{
+    if (!cursor)
+        return;
+    mdb_cursor_close(cursor->mdb);
+    free(cursor);
+}
+
+static int move(struct cursor *cursor, MDB_val k, MDB_cursor_op op, struct bytes *out_key,
+                struct bytes *out)
+{
+    MDB_val v;
+    int rc = mdb_cursor_get(cursor->mdb, &k, &v, op);
+
+    if (rc == MDB_NOTFOUND)
+        return ENV_ABSENT;
+    if (rc != 0)
+        return err_new(errno_from_mdb(rc));
+    *out_key = from_val(k);
+    *out = from_val(v);
+    return 0;
+}
+
+int cursor_seek(struct cursor *cursor, struct bytes from, struct bytes *out_key, struct bytes *out)
+{
+    return move(cursor, to_val(from), from.len ? MDB_SET_RANGE : MDB_FIRST, out_key, out);
+}
+
+int cursor_next(struct cursor *cursor, struct bytes *out_key, struct bytes *out)
+{
+    return move(cursor, (MDB_val){0}, MDB_NEXT, out_key, out);
+}
+
+int cursor_prev(struct cursor *cursor, struct bytes *out_key, struct bytes *out)
+{
+    return move(cursor, (MDB_val){0}, MDB_PREV, out_key, out);
+}
+
+int cursor_last(struct cursor *cursor, struct bytes *out_key, struct bytes *out)
+{
+    return move(cursor, (MDB_val){0}, MDB_LAST, out_key, out);
+}
+
+int cursor_del(struct cursor *cursor)
+{
+    return err_new(errno_from_mdb(mdb_cursor_del(cursor->mdb, 0)));
+}
+
+static int open_databases(struct env *env, const char *const names[], size_t name_count)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    int r;
+
+    must(name_count <= DATABASES_MAX);
+    r = env_write(env, &txn);
+    if (r < 0)
+        return err_up(r);
+    for (size_t i = 0; i < name_count; i++) {
+        r = errno_from_mdb(mdb_dbi_open(txn->mdb, names[i], MDB_CREATE, &env->dbs[i]));
+        if (r < 0)
+            return err_new(r);
+    }
+    env->db_count = name_count;
+    return err_up(txn_commit(steal(txn)));
+}
+
+/* LMDB would let a second process write in turns; two managers on one directory must not. */
+static int lock_directory(struct env *env, const char *dir)
+{
+    env->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (env->dir_fd < 0)
+        return err_new(-errno);
+    if (flock(env->dir_fd, LOCK_EX | LOCK_NB) < 0)
+        return err_new(errno == EWOULDBLOCK ? -EUSERS : -errno);
+    return 0;
+}
+
+static int open_mdb(struct env *env, const char *dir, size_t map_size)
+{
+    int r = errno_from_mdb(mdb_env_create(&env->mdb));
+
+    if (r < 0)
+        return err_new(r);
+    r = errno_from_mdb(mdb_env_set_mapsize(env->mdb, map_size));
+    if (r < 0)
+        return err_new(r);
+    mdb_env_set_maxdbs(env->mdb, DATABASES_MAX);
+    mdb_env_set_maxreaders(env->mdb, READERS_MAX);
+    r = errno_from_mdb(mdb_env_open(env->mdb, dir, MDB_NOTLS, 0600));
+    return err_new(r);
+}
+
+int env_open(const char *dir, size_t map_size, const char *const names[], size_t name_count,
+             struct env **out)
+{
+    scope(env_free) struct env *env = mem_new(struct env);
+    int r;
+
+    must(map_size > 0);
+    env->dir_fd = -1;
+    r = lock_directory(env, dir);
+    if (r < 0)
+        return err_up(r);
+    r = open_mdb(env, dir, map_size);
+    if (r < 0)
+        return err_up(r);
+    r = env_reap_readers(env);
+    if (r < 0)
+        return err_up(r);
+    r = open_databases(env, names, name_count);
+    if (r < 0)
+        return err_up(r);
+    if (fsync(env->dir_fd) < 0) /* The files' names must survive a power cut too. */
+        return err_new(-errno);
+    *out = steal(env);
+    return 0;
+}
+
+void env_free(struct env *env)
+{
+    if (!env)
+        return;
+    if (env->mdb)
+        mdb_env_close(env->mdb);
+    if (env->dir_fd >= 0)
+        close(env->dir_fd);
+    free(env);
+}
+
+void env_size(struct env *env, size_t *out_used, size_t *out_map)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    mdb_env_info(env->mdb, &info);
+    mdb_env_stat(env->mdb, &stat);
+    *out_used = (info.me_last_pgno + 1) * stat.ms_psize;
+    *out_map = info.me_mapsize;
+}
+
+int env_grow(struct env *env, size_t map_size)
+{
+    return err_new(errno_from_mdb(mdb_env_set_mapsize(env->mdb, map_size)));
+}
+
+int env_reap_readers(struct env *env)
+{
+    int dead;
+
+    return err_new(errno_from_mdb(mdb_reader_check(env->mdb, &dead)));
+}

@@ -1,0 +1,83 @@
+/*
+ * The one LMDB environment of a node: open, transact, and walk its databases in key order.
+ *
+ * Everything durable lives here, so one commit covers it: Raft term and vote, log
+ * entries, and the tables the log is applied to. One thread writes; any number read.
+ * Rules (evidence: LMDB 0.9.24): fully synced mode only, no WRITEMAP, no DUPSORT, no
+ * nested transactions; the map grows only while no transaction is open; read transactions
+ * are short, since pages they can see are not used again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/bytes.h"
+#include "proto/base/scope.h"
+
+struct env;
+struct txn;
+
+enum env_outcome {
+    ENV_ABSENT = 1, /* No value under this key, or no further key. */
+};
+
+/* Open the environment in an existing directory with `names` as its databases, in an order
+ * that is the caller's own: db in the calls below is an index into it. Databases that are
+ * not there yet are made. Borrows names. Gives *out to the caller, who frees it after every
+ * transaction has ended. -EUSERS: another process has it open for writing. */
+int env_open(const char *dir, size_t map_size, const char *const names[], size_t name_count,
+             struct env **out);
+void env_free(struct env *env);
+
+/* Begin the write transaction, in the one thread that writes. Gives *out; end it with
+ * exactly one of txn_commit and txn_abort. */
+int env_write(struct env *env, struct txn **out);
+
+/* Begin a read transaction: a frozen picture of the last commit. Any thread, used by one
+ * at a time. Gives *out; end it with txn_abort, within a second. */
+int env_read(struct env *env, struct txn **out);
+
+int txn_commit(struct txn *txn); /* Takes txn, on failure too. Durable on return. -ENOSPC: disk full, nothing done. */
+void txn_abort(struct txn *txn); /* Takes txn. NULL is fine. */
+
+/* Space used and space mapped, in bytes. */
+void env_size(struct env *env, size_t *out_used, size_t *out_map);
+
+/* Grow the map. No transaction may be open in this process. */
+int env_grow(struct env *env, size_t map_size);
+
+/* Free the places of readers that died. Call at start and now and then. */
+int env_reap_readers(struct env *env);
+
+/* Read one value. Returns ENV_ABSENT if there is none; *out is then untouched. *out is
+ * borrowed: in a read transaction until it ends, in a write transaction until the next write. */
+int txn_get(struct txn *txn, size_t db, struct bytes key, struct bytes *out);
+
+/* Store one value. Copies. -ENOSPC: the map is full (env_grow), the transaction must be aborted. */
+int txn_put(struct txn *txn, size_t db, struct bytes key, struct bytes value);
+
+/* The same for a key above all others in the database: fills pages in order. */
+int txn_append(struct txn *txn, size_t db, struct bytes key, struct bytes value);
+
+/* Remove one key; ENV_ABSENT if there was none. */
+int txn_del(struct txn *txn, size_t db, struct bytes key);
+
+/* A cursor over one database. The write transaction may change the database while a cursor
+ * is open only through cursor_del. Gives *out; close it before its transaction ends. */
+struct cursor;
+int cursor_open(struct txn *txn, size_t db, struct cursor **out);
+void cursor_close(struct cursor *cursor); /* NULL is fine. */
+
+/* Move to the first key >= from, the next key, the previous one, or the last one. ENV_ABSENT: there is none.
+ * Outputs are borrowed as by txn_get. */
+int cursor_seek(struct cursor *cursor, struct bytes from, struct bytes *out_key, struct bytes *out);
+int cursor_next(struct cursor *cursor, struct bytes *out_key, struct bytes *out);
+int cursor_prev(struct cursor *cursor, struct bytes *out_key, struct bytes *out);
+int cursor_last(struct cursor *cursor, struct bytes *out_key, struct bytes *out);
+int cursor_del(struct cursor *cursor); /* Remove where it stands; go on with cursor_next. */
+
+SCOPED(struct env *, env_free);
+SCOPED(struct txn *, txn_abort);
+SCOPED(struct cursor *, cursor_close);
