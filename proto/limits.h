@@ -41,6 +41,9 @@
 #define LIMIT_REPORTS              1000u /* Task reports in one call. */
 #define LIMIT_ATTRIBUTES           64u
 
+/* Connections. */
+#define LIMIT_STREAM_QUEUED_BYTES  (32u << 20) /* Written, and the peer does not read: several frames. */
+
 /* Time. */
 #define LIMIT_TASK_KEPT_MS     (60u * 60u * 1000u)       /* A STOPPED task stays describable, as in ECS. */
 #define LIMIT_TOKEN_KEPT_MS    (24u * 60u * 60u * 1000u) /* A client token is remembered. */
