@@ -1,0 +1,32 @@
+/*
+ * `cais`: one binary, a table of verbs.
+ */
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/cli/verb.h"
+
+static int version_main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1)
+        return verb_failed("cais version", "takes no arguments"), EXIT_USAGE;
+    printf("cais %s\n", CAIS_VERSION);
+    return EXIT_DONE;
+}
+
+static const struct verb verbs[] = {
+    {"version", NULL, "print the version", version_main},
+};
+
+int main(int argc, char **argv)
+{
+    static const char what[] = "Amazon ECS for your own machines: replicated managers, workers in "
+                               "zones, and a\nlaboratory that breaks them on purpose.";
+
+    argp_err_exit_status = EXIT_USAGE;
+    if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
+        return version_main(1, argv);
+    return verb_run("cais", what, verbs, sizeof verbs / sizeof *verbs, argc, argv);
+}
