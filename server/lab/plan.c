@@ -1,0 +1,237 @@
+#include "server/lab/plan.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "proto/base/must.h"
+#include "proto/limits.h"
+
+enum { REAL_MANAGER = 1, REAL_WORKER = 2, FACE = 100 };
+
+static const char *const runtimes[] = {"process", "hollow"};
+
+void plan_options_default(struct plan_options *out)
+{
+    *out = (struct plan_options){
+        .managers = 3,
+        .zones = 3,
+        .workers = 6,
+        .runtime = "process",
+        .api_host = "127.0.0.1",
+        .api_port = 4510,
+        .region = "us-east-1",
+        .account = "000000000000",
+    };
+}
+
+int plan_parse_api(const char *text, struct plan_options *out)
+{
+    const char *colon = strrchr(text, ':');
+    char host[sizeof out->api_host];
+    struct in_addr address;
+    unsigned long port;
+    char *end;
+
+    if (!colon || colon == text || (size_t)(colon - text) >= sizeof host || !isdigit(colon[1]))
+        return err_new(-EINVAL);
+    snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
+    if (strcmp(host, "localhost") == 0)
+        snprintf(host, sizeof host, "127.0.0.1");
+    port = strtoul(colon + 1, &end, 10);
+    if (*end || port == 0 || port > UINT16_MAX || inet_pton(AF_INET, host, &address) != 1)
+        return err_new(-EINVAL);
+    memcpy(out->api_host, host, sizeof host);
+    out->api_port = (unsigned)port;
+    return 0;
+}
+
+static bool is_runtime(const char *name)
+{
+    for (size_t i = 0; i < sizeof runtimes / sizeof *runtimes; i++) {
+        if (strcmp(runtimes[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_all(const char *text, int (*allowed)(int))
+{
+    for (; *text; text++) {
+        if (!allowed((unsigned char)*text))
+            return false;
+    }
+    return true;
+}
+
+static int is_region_char(int c)
+{
+    return islower(c) || isdigit(c) || c == '-';
+}
+
+static char *problem_of_names(const struct plan_options *options)
+{
+    if (!is_runtime(options->runtime))
+        return mem_format("--runtime %s: expected process or hollow", options->runtime);
+    if (!options->region[0] || !is_all(options->region, is_region_char))
+        return mem_format("--region %s: expected lower-case letters, digits and -",
+                          options->region);
+    if (strlen(options->account) != 12 || !is_all(options->account, isdigit))
+        return mem_format("--account %s: expected 12 digits", options->account);
+    return NULL;
+}
+
+char *plan_problem(const struct plan_options *options)
+{
+    if (options->managers < 1 || options->managers > LIMIT_MANAGERS || options->managers % 2 == 0)
+        return mem_format("--managers %u: expected 1, 3, 5 or 7", options->managers);
+    if (options->zones < 1 || options->zones > PLAN_ZONES_MAX)
+        return mem_format("--zones %u: expected 1 to %d", options->zones, PLAN_ZONES_MAX);
+    if (options->workers > options->zones * PLAN_ZONE_WORKERS_MAX)
+        return mem_format("--workers %u: expected 0 to %u (%d in each of %u zones)",
+                          options->workers, options->zones * PLAN_ZONE_WORKERS_MAX,
+                          PLAN_ZONE_WORKERS_MAX, options->zones);
+    if (options->api_port < 1 || options->api_port > UINT16_MAX - PLAN_PORTS + 1)
+        return mem_format("--api %s:%u: the port and the two above it must be at most 65535",
+                          options->api_host, options->api_port);
+    return problem_of_names(options);
+}
+
+static struct in_addr loopback(unsigned zone, unsigned net, unsigned number)
+{
+    uint32_t address = 127u << 24 | (zone + 1) << 16 | net << 8 | number;
+
+    return (struct in_addr){.s_addr = htonl(address)};
+}
+
+static void deal(struct plan *plan, bool manager, unsigned index)
+{
+    struct plan_node *node = &plan->nodes[plan->node_count++];
+    unsigned net = manager ? REAL_MANAGER : REAL_WORKER;
+    unsigned number = index / plan->options.zones + 1;
+
+    node->manager = manager;
+    node->zone = index % plan->options.zones;
+    snprintf(node->name, sizeof node->name, "%c%u", manager ? 'm' : 'w', index + 1);
+    node->real = loopback(node->zone, net, number);
+    node->face = loopback(node->zone, FACE + net, number);
+}
+
+struct plan *plan_new(const struct plan_options *options)
+{
+    struct plan *plan = mem_new(struct plan);
+
+    must(options->zones >= 1);
+    must(options->zones <= PLAN_ZONES_MAX);
+    plan->options = *options;
+    plan->nodes = mem_new_array(struct plan_node, options->managers + options->workers);
+    for (unsigned i = 0; i < options->zones; i++)
+        snprintf(plan->zones[i], PLAN_ZONE_SIZE, "%s%c", options->region, (char)('a' + i));
+    for (unsigned i = 0; i < options->managers; i++)
+        deal(plan, true, i);
+    plan->manager_count = plan->node_count;
+    for (unsigned i = 0; i < options->workers; i++)
+        deal(plan, false, i);
+    return plan;
+}
+
+void plan_free(struct plan *plan)
+{
+    if (!plan)
+        return;
+    free(plan->nodes);
+    free(plan);
+}
+
+static struct sockaddr_in at(const struct plan *plan, struct in_addr address, unsigned port)
+{
+    must(port < PLAN_PORTS);
+    return (struct sockaddr_in){
+        .sin_family = AF_INET,
+        .sin_addr = address,
+        .sin_port = htons((uint16_t)(plan->options.api_port + port)),
+    };
+}
+
+struct sockaddr_in plan_real(const struct plan *plan, size_t node, unsigned port)
+{
+    must(node < plan->node_count);
+    return at(plan, plan->nodes[node].real, port);
+}
+
+struct sockaddr_in plan_face(const struct plan *plan, size_t node, unsigned port)
+{
+    must(node < plan->node_count);
+    return at(plan, plan->nodes[node].face, port);
+}
+
+int plan_find(const struct plan *plan, const char *name, size_t *out)
+{
+    for (size_t i = 0; i < plan->node_count; i++) {
+        if (strcmp(plan->nodes[i].name, name) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    return PLAN_UNKNOWN;
+}
+
+int plan_find_address(const struct plan *plan, struct in_addr address, size_t *out)
+{
+    for (size_t i = 0; i < plan->node_count; i++) {
+        if (plan->nodes[i].real.s_addr == address.s_addr) {
+            *out = i;
+            return 0;
+        }
+    }
+    return PLAN_UNKNOWN;
+}
+
+int plan_find_zone(const struct plan *plan, const char *name, unsigned *out)
+{
+    for (unsigned i = 0; i < plan->options.zones; i++) {
+        const char *letter = plan->zones[i] + strlen(plan->zones[i]) - 1;
+
+        if (strcmp(plan->zones[i], name) == 0 || strcmp(letter, name) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    return PLAN_UNKNOWN;
+}
+
+static void mark_zone(const struct plan *plan, unsigned zone, bool *out_members)
+{
+    for (size_t i = 0; i < plan->node_count; i++) {
+        if (plan->nodes[i].zone == zone)
+            out_members[i] = true;
+    }
+}
+
+int plan_select(const struct plan *plan, const char *word, bool *out_members)
+{
+    static const char zone_prefix[] = "zone:";
+    unsigned zone;
+    size_t node;
+
+    if (strcmp(word, "*") == 0) {
+        for (size_t i = 0; i < plan->node_count; i++)
+            out_members[i] = true;
+        return 0;
+    }
+    if (strncmp(word, zone_prefix, strlen(zone_prefix)) == 0) {
+        if (plan_find_zone(plan, word + strlen(zone_prefix), &zone) == PLAN_UNKNOWN)
+            return PLAN_UNKNOWN;
+        mark_zone(plan, zone, out_members);
+        return 0;
+    }
+    if (plan_find(plan, word, &node) == PLAN_UNKNOWN)
+        return PLAN_UNKNOWN;
+    out_members[node] = true;
+    return 0;
+}
