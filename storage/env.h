@@ -39,7 +39,8 @@ int env_write(struct env *env, struct txn **out);
  * at a time. Gives *out; end it with txn_abort, within a second. */
 int env_read(struct env *env, struct txn **out);
 
-int txn_commit(struct txn *txn); /* Takes txn, on failure too. Durable on return. -ENOSPC: disk full, nothing done. */
+int txn_commit(struct txn *txn); /* Takes txn, on failure too. Durable on return. -ENOSPC: disk
+                                    full, nothing done. */
 void txn_abort(struct txn *txn); /* Takes txn. NULL is fine. */
 
 /* Space used and space mapped, in bytes. */
@@ -70,8 +71,8 @@ struct cursor;
 int cursor_open(struct txn *txn, size_t db, struct cursor **out);
 void cursor_close(struct cursor *cursor); /* NULL is fine. */
 
-/* Move to the first key >= from, the next key, the previous one, or the last one. ENV_ABSENT: there is none.
- * Outputs are borrowed as by txn_get. */
+/* Move to the first key >= from, the next key, the previous one, or the last one. ENV_ABSENT: there
+ * is none. Outputs are borrowed as by txn_get. */
 int cursor_seek(struct cursor *cursor, struct bytes from, struct bytes *out_key, struct bytes *out);
 int cursor_next(struct cursor *cursor, struct bytes *out_key, struct bytes *out);
 int cursor_prev(struct cursor *cursor, struct bytes *out_key, struct bytes *out);

@@ -3,7 +3,8 @@
  * no allocation and leaving one costs no search.
  *
  *     struct call { struct list link; ... };
- *     list_each(link, &core->calls) { struct call *call = list_entry(link, struct call, link); ... }
+ *     list_each(link, &core->calls) { struct call *call = list_entry(link, struct call, link); ...
+ * }
  */
 #pragma once
 

@@ -1,0 +1,69 @@
+/*
+ * What raft_node.c, raft_receive.c and raft_reads.c share; for them only.
+ */
+#pragma once
+
+#include <raft.h>
+
+#include "proto/base/rng.h"
+#include "proto/limits.h"
+#include "server/manager/raft_node.h"
+#include "server/manager/raft_wire.h"
+
+/* What we know of another voter's answers, for reads. Forgotten when the term or our state changes.
+ */
+struct raft_peer {
+    uint64_t id;
+    uint64_t acked_seq; /* Highest seq of ours that it has confirmed in this term. */
+};
+
+struct raft_node {
+    struct raft raft;
+    struct raft_node_config config;
+    uint64_t members[LIMIT_MANAGERS];
+    char address[24]; /* The id as text: all that the core needs for an address. */
+
+    /* The turn. */
+    struct txn *txn;
+    uint64_t now_ms;
+    bool term_dirty; /* Term or vote differ from what is stored. */
+    bool applied_dirty;
+    uint64_t stored_from; /* First entry stored in this turn, 0: none. */
+    uint64_t owed;        /* Durable up to here, the core does not know yet; 0: nothing owed. */
+
+    /* The log and the tables. */
+    uint64_t last_index;
+    uint64_t commit_index; /* Never goes back (rule 6). */
+    struct log_applied applied;
+    uint64_t configured_index;               /* RAFT_CHANGE entries up to here were fed back. */
+    struct raft_configuration configuration; /* The newest in the log: in force. */
+    uint64_t configuration_index;
+
+    uint64_t term_first; /* Leader: index of the first entry of its term (rule 2). */
+
+    /* Reads. */
+    uint64_t seq; /* Of the newest Append or Ping sent. */
+    struct raft_peer peers[LIMIT_MANAGERS];
+    size_t peer_count;
+    struct {
+        uint64_t id, term, seq;
+    } heard; /* The newest Append processed, of the current leader. */
+
+    /* Early campaign (docs/consensus.md). */
+    uint64_t skew_ms;        /* Our raft clock is ahead of the turn's by this. */
+    uint64_t lost_leader;    /* Its connection broke; 0: none. */
+    uint64_t campaign_at_ms; /* 0: not planned. */
+    unsigned campaigns;      /* Tried since the leader was lost. */
+    struct rng rng;
+};
+
+/* One raft_step(): feeds the event and carries out what the core decides. -errno: storage failed,
+ * or the core refused what it must take. */
+int raft_node_step(struct raft_node *node, struct raft_event *event);
+
+/* Term of the entry at an index, 0 for index 0 or one that is not there. */
+int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out);
+
+/* Note a peer's confirmation that we led when seq was sent. */
+void raft_node_note_ack(struct raft_node *node, uint64_t peer, uint64_t seq);
+void raft_node_forget_acks(struct raft_node *node);

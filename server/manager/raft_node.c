@@ -1,0 +1,713 @@
+/*
+ * The driver around raft_step(): opens the core from the log, feeds it, and carries out its
+ * updates. What a received frame must pass first is in raft_receive.c, reads are in raft_reads.c.
+ */
+#include "server/manager/raft_node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "proto/base/must.h"
+#include "server/manager/raft_internal.h"
+
+enum {
+    INFLIGHT_ENTRIES = 2048, /* Per follower; the ceiling of entries in a round trip. */
+    CAMPAIGNS_MAX = 3,       /* More of them, on a slow network, keep elections from ending. */
+    CAMPAIGN_FIRST_MS = 4,
+    CAMPAIGN_RANK_MS = 20,
+    CAMPAIGN_JITTER_MS = 6,
+    CAMPAIGN_GAP_MS = 100,
+};
+
+int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out)
+{
+    struct log_entry entry;
+    int r;
+
+    *out = 0;
+    if (index == 0)
+        return 0;
+    r = log_get(node->txn, index, &entry);
+    if (r < 0)
+        return err_up(r);
+    if (r == 0)
+        *out = entry.term;
+    return 0;
+}
+
+/* ---- configurations */
+
+static int configuration_decode(struct bytes bytes, struct raft_configuration *out)
+{
+    struct raft_buffer buffer = {.base = (void *)bytes.base, .len = bytes.len};
+
+    if (raft_configuration_decode(&buffer, out) != 0)
+        return err_new(-EUCLEAN);
+    return 0;
+}
+
+static int configuration_set(struct raft_node *node, uint64_t index, struct bytes bytes)
+{
+    struct raft_configuration decoded;
+    int r = configuration_decode(bytes, &decoded);
+
+    if (r < 0)
+        return err_up(r);
+    raft_configuration_close(&node->configuration);
+    node->configuration = decoded;
+    node->configuration_index = index;
+    return 0;
+}
+
+/* The newest configuration in the log, or else the one the tables have. */
+static int configuration_find(struct raft_node *node)
+{
+    struct log_entry entry;
+    struct bytes stored;
+    int r;
+
+    for (uint64_t index = node->last_index; index > node->applied.configuration_index; index--) {
+        r = log_get(node->txn, index, &entry);
+        if (r < 0)
+            return err_up(r);
+        if (r == 0 && entry.type == RAFT_CHANGE)
+            return err_up(configuration_set(node, index, entry.data));
+    }
+    r = log_configuration_get(node->txn, &stored);
+    if (r < 0)
+        return err_up(r);
+    if (r == LOG_ABSENT)
+        return err_new(-EUCLEAN); /* A log without its first entry. */
+    return err_up(configuration_set(node, node->applied.configuration_index, stored));
+}
+
+static bool is_sole_voter(const struct raft_node *node)
+{
+    unsigned voters = 0;
+    bool self = false;
+
+    for (unsigned i = 0; i < node->configuration.n; i++) {
+        if (node->configuration.servers[i].role != RAFT_VOTER)
+            continue;
+        voters++;
+        self = self || node->configuration.servers[i].id == node->config.id;
+    }
+    return voters == 1 && self;
+}
+
+/* ---- what the core decided */
+
+static int store(struct raft_node *node, uint64_t index, const struct raft_entry *entries,
+                 unsigned count)
+{
+    bool rewrites_configuration = index <= node->configuration_index;
+    int r;
+
+    must(index >= 1);
+    must(index <= node->last_index + 1);
+    must(index > node->applied.index);
+    if (index <= node->last_index) {
+        r = log_truncate(node->txn, index);
+        if (r < 0)
+            return err_up(r);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct log_entry entry = {.term = entries[i].term, .type = (uint8_t)entries[i].type};
+
+        entry.data = (struct bytes){entries[i].buf.base, entries[i].buf.len};
+        r = log_append(node->txn, index + i, &entry);
+        if (r < 0)
+            return err_up(r);
+        if (entry.type == RAFT_CHANGE) {
+            r = configuration_set(node, index + i, entry.data);
+            if (r < 0)
+                return err_up(r);
+            rewrites_configuration = false;
+        }
+    }
+    node->last_index = index + count - 1;
+    if (node->stored_from == 0 || index < node->stored_from)
+        node->stored_from = index;
+    return rewrites_configuration ? err_up(configuration_find(node)) : 0;
+}
+
+/* Send entries prev+1..prev+count, cut into frames of bounded size: each is a legal Append of its
+ * own. */
+static int send_append(struct raft_node *node, const struct raft_message *message)
+{
+    const struct raft_append_entries *append = &message->append_entries;
+    uint64_t next = append->prev_log_index + 1;
+    uint64_t end = next + append->n_entries;
+    uint64_t prev_term = append->prev_log_term;
+
+    do {
+        scope(buffer_fini) struct buffer pointers = {0};
+        scope(buffer_fini) struct buffer entries = {0};
+        struct wire_frame wire;
+        size_t bytes = 0, count = 0;
+
+        must(wire_encode(message, node->config.id, &wire));
+        wire.append.prev_log_index = next - 1;
+        wire.append.prev_log_term = prev_term;
+        wire.append.seq = ++node->seq;
+        for (; next < end && bytes < LIMIT_APPEND_BYTES; next++, count++) {
+            struct log_entry entry;
+            Peer__Entry *to;
+            int r = log_get(node->txn, next, &entry);
+
+            if (r != 0)
+                return r < 0 ? err_up(r) : err_new(-EUCLEAN);
+            to = (Peer__Entry *)(void *)buffer_extend(&entries, sizeof *to);
+            peer__entry__init(to);
+            to->term = entry.term;
+            to->type = entry.type;
+            to->data = (ProtobufCBinaryData){entry.data.len, (uint8_t *)entry.data.base};
+            bytes += entry.data.len;
+            prev_term = entry.term;
+        }
+        for (size_t i = 0; i < count; i++) {
+            Peer__Entry *entry = (Peer__Entry *)(void *)entries.base + i;
+
+            buffer_append(&pointers, &entry, sizeof entry);
+        }
+        wire.append.n_entries = count;
+        wire.append.entries = (Peer__Entry **)(void *)pointers.base;
+        node->config.send(node->config.context, message->server_id, &wire.frame);
+    } while (next < end);
+    return 0;
+}
+
+/* Rule 11: name the last entry that can match, by its term, so that a deposed leader's stray
+ * entries cost one round trip a term, not one each. */
+static int lower_hint(struct raft_node *node, const struct raft_event *event,
+                      Peer__AppendResult *result)
+{
+    const struct raft_message *cause;
+    uint64_t term;
+    int r;
+
+    if (result->rejected == 0 || event->type != RAFT_RECEIVE)
+        return 0;
+    cause = event->receive.message;
+    if (cause->type != RAFT_APPEND_ENTRIES)
+        return 0;
+    for (;; result->last_log_index--) {
+        r = raft_node_term_at(node, result->last_log_index, &term);
+        if (r < 0)
+            return err_up(r);
+        if (result->last_log_index <= node->applied.index ||
+            term <= cause->append_entries.prev_log_term)
+            break;
+    }
+    result->hint_term = term;
+    return 0;
+}
+
+static int send_message(struct raft_node *node, const struct raft_message *message,
+                        const struct raft_event *event)
+{
+    struct wire_frame wire;
+    uint64_t term = raft_current_term(&node->raft);
+    int r;
+
+    if (message->type == RAFT_APPEND_ENTRIES)
+        return err_up(send_append(node, message));
+    if (!wire_encode(message, node->config.id, &wire))
+        return err_new(
+            -EPROTO); /* InstallSnapshot: the log is never cut, so nobody can need one. */
+    if (message->type == RAFT_APPEND_ENTRIES_RESULT) {
+        r = lower_hint(node, event, &wire.append_result);
+        if (r < 0)
+            return err_up(r);
+        if (node->heard.id == message->server_id && node->heard.term == wire.append_result.term)
+            wire.append_result.echo_seq = node->heard.seq;
+    }
+    if (message->type == RAFT_REQUEST_VOTE_RESULT && wire.vote_result.pre_vote &&
+        !wire.vote_result.vote_granted && term > wire.vote_result.term)
+        wire.vote_result.term = term; /* Rule 9: else the newest log could wait for ever. */
+    node->config.send(node->config.context, message->server_id, &wire.frame);
+    return 0;
+}
+
+static int submit_entries(struct raft_node *node, struct raft_entry *entries, unsigned count)
+{
+    struct raft_event event = {.type = RAFT_SUBMIT};
+
+    event.submit.entries = entries;
+    event.submit.n = count;
+    return raft_node_step(node, &event);
+}
+
+/* Rule 2: nothing is read and no membership changed before an entry of the own term is committed.
+ */
+static int lead(struct raft_node *node)
+{
+    uint64_t term;
+    uint8_t zeroes[8] = {0};
+    struct raft_entry barrier = {.type = RAFT_BARRIER};
+    int r = raft_node_term_at(node, node->last_index, &term);
+
+    if (r < 0)
+        return err_up(r);
+    if (term == raft_current_term(&node->raft)) { /* The core has made a barrier itself. */
+        node->term_first = node->last_index;
+        return 0;
+    }
+    barrier.term = raft_current_term(&node->raft);
+    barrier.buf = (struct raft_buffer){zeroes, sizeof zeroes};
+    barrier.batch = zeroes;
+    node->term_first = node->last_index + 1;
+    return err_up(submit_entries(node, &barrier, 1));
+}
+
+static int carry_out(struct raft_node *node, const struct raft_event *event,
+                     const struct raft_update *update)
+{
+    int r;
+
+    if (update->flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR))
+        node->term_dirty = true;
+    if (update->flags & RAFT_UPDATE_SNAPSHOT)
+        return err_new(-EPROTO);
+    if (update->flags & RAFT_UPDATE_ENTRIES) {
+        r = store(node, update->entries.index, update->entries.batch, update->entries.n);
+        if (event->type != RAFT_SUBMIT) /* A received batch, or the core's own barrier. */
+            raft_free(update->entries.batch[0].batch);
+        if (r < 0)
+            return err_up(r);
+    }
+    if (update->flags & RAFT_UPDATE_MESSAGES) {
+        for (unsigned i = 0; i < update->messages.n; i++) {
+            r = send_message(node, &update->messages.batch[i], event);
+            if (r < 0)
+                return err_up(r);
+        }
+    }
+    return 0;
+}
+
+int raft_node_step(struct raft_node *node, struct raft_event *event)
+{
+    struct raft_update update;
+    bool state_changed;
+    int r;
+
+    event->time = node->now_ms + node->skew_ms;
+    r = raft_step(&node->raft, event, &update);
+    if (r != 0)
+        return err_new(-EPROTO);
+    state_changed = update.flags & (RAFT_UPDATE_STATE);
+    r = carry_out(node, event, &update);
+    if (r < 0)
+        return err_up(r);
+    if (raft_commit_index(&node->raft) > node->commit_index)
+        node->commit_index = raft_commit_index(&node->raft);
+    if (!state_changed)
+        return 0;
+    node->term_first = 0;
+    raft_node_forget_acks(node);
+    return raft_node_leads(node) ? err_up(lead(node)) : 0;
+}
+
+/* ---- opening */
+
+static int bootstrap(struct raft_node *node)
+{
+    struct raft_configuration first;
+    struct raft_buffer encoded;
+    struct log_entry entry = {.term = 1, .type = RAFT_CHANGE};
+    struct log_vote vote = {.term = 1};
+    int r;
+
+    raft_configuration_init(&first);
+    for (size_t i = 0; i < node->config.member_count; i++) {
+        char address[24];
+
+        snprintf(address, sizeof address, "%llu", (unsigned long long)node->members[i]);
+        must(raft_configuration_add(&first, node->members[i], address, RAFT_VOTER) == 0);
+    }
+    must(raft_configuration_encode(&first, &encoded) == 0);
+    entry.data = (struct bytes){encoded.base, encoded.len};
+    r = log_append(node->txn, 1, &entry);
+    if (r == 0)
+        r = log_vote_put(node->txn, &vote);
+    raft_free(encoded.base);
+    raft_configuration_close(&first);
+    return err_up(r);
+}
+
+struct loading {
+    struct raft_entry *entries;
+    uint64_t first;
+};
+
+/* The core reads only types and terms, and the bytes of configurations. */
+static int load_entry(void *context, uint64_t index, const struct log_entry *entry)
+{
+    struct loading *loading = context;
+    struct raft_entry *to = &loading->entries[index - loading->first];
+
+    to->term = entry->term;
+    to->type = (enum raft_entry_type)entry->type;
+    to->buf = (struct raft_buffer){(void *)entry->data.base, entry->data.len};
+    to->batch = (void *)entry->data.base;
+    return 0;
+}
+
+static int start_metadata(struct raft_node *node, struct raft_snapshot_metadata *out)
+{
+    struct bytes stored;
+    int r = log_configuration_get(node->txn, &stored);
+
+    if (r != 0)
+        return r < 0 ? err_up(r) : err_new(-EUCLEAN);
+    r = configuration_decode(stored, &out->configuration); /* Moves into the core. */
+    if (r < 0)
+        return err_up(r);
+    out->index = node->applied.index;
+    out->term = node->applied.term;
+    out->configuration_index = node->applied.configuration_index;
+    return 0;
+}
+
+static int start(struct raft_node *node, uint64_t first, const struct log_vote *vote)
+{
+    struct raft_event event = {.type = RAFT_START};
+    struct raft_snapshot_metadata metadata = {0};
+    struct loading loading = {.first = first};
+    int r;
+
+    event.start.term = vote->term;
+    event.start.voted_for = vote->voted_for;
+    if (is_sole_voter(node)) { /* Rule 5: it would lead the same term twice. */
+        event.start.term++;
+        event.start.voted_for = node->config.id;
+        node->term_dirty = true;
+    }
+    event.start.start_index = first;
+    event.start.n_entries = (unsigned)(node->last_index - first + 1);
+    loading.entries = mem_new_array(struct raft_entry, event.start.n_entries);
+    event.start.entries = loading.entries;
+    r = log_walk(node->txn, first, load_entry, &loading);
+    if (r == 0 && node->applied.index > 0) {
+        r = start_metadata(node, &metadata);
+        event.start.metadata = &metadata;
+    }
+    if (r == 0)
+        r = raft_node_step(node, &event);
+    free(loading.entries);
+    return err_up(r);
+}
+
+static int load(struct raft_node *node)
+{
+    struct log_vote vote;
+    uint64_t first;
+    int r = log_bounds(node->txn, &first, &node->last_index);
+
+    if (r < 0)
+        return err_up(r);
+    if (r == LOG_ABSENT) {
+        r = bootstrap(node);
+        if (r < 0)
+            return err_up(r);
+        first = node->last_index = 1;
+    }
+    r = log_vote_get(node->txn, &vote);
+    if (r == 0)
+        r = log_applied_get(node->txn, &node->applied);
+    if (r == 0)
+        r = configuration_find(node);
+    if (r < 0)
+        return err_up(r);
+    node->commit_index = node->applied.index;
+    node->configured_index = node->applied.index;
+    return err_up(start(node, first, &vote));
+}
+
+static int init_core(struct raft_node *node)
+{
+    struct raft *raft = &node->raft;
+
+    if (raft_version_number() != RAFT_VERSION_NUMBER)
+        return err_new(-ELIBBAD); /* Ownership rules differ between releases: docs/consensus.md. */
+    if (raft_init(raft, NULL, NULL, node->config.id, node->address) != 0)
+        return err_new(-ENOMEM);
+    raft->tracer = NULL; /* The default one formats every step into one static buffer. */
+    raft_seed(raft, (unsigned)rng_next(&node->rng));
+    raft_set_election_timeout(raft, node->config.election_ms);
+    raft_set_heartbeat_timeout(raft, node->config.heartbeat_ms);
+    raft_set_pre_vote(raft, true);
+    raft_set_max_inflight_entries(raft, INFLIGHT_ENTRIES);
+    return 0;
+}
+
+int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
+                   struct raft_node **out)
+{
+    struct raft_node *node = mem_new(struct raft_node);
+    int r;
+
+    must(config->member_count >= 1);
+    must(config->member_count <= LIMIT_MANAGERS);
+    node->config = *config;
+    memcpy(node->members, config->members, config->member_count * sizeof *node->members);
+    node->config.members = node->members;
+    node->txn = txn;
+    node->now_ms = now_ms;
+    raft_configuration_init(&node->configuration);
+    rng_seed(&node->rng, config->seed);
+    snprintf(node->address, sizeof node->address, "%llu", (unsigned long long)config->id);
+    r = init_core(node);
+    if (r < 0) {
+        free(node);
+        return err_up(r);
+    }
+    r = load(node);
+    if (r == 0)
+        r = raft_node_end(node);
+    if (r < 0) {
+        raft_node_free(node);
+        return err_up(r);
+    }
+    *out = node;
+    return 0;
+}
+
+void raft_node_free(struct raft_node *node)
+{
+    if (!node)
+        return;
+    raft_close(&node->raft, NULL);
+    raft_configuration_close(&node->configuration);
+    free(node);
+}
+
+/* ---- the turn */
+
+int raft_node_begin(struct raft_node *node, struct txn *txn, uint64_t now_ms)
+{
+    struct raft_event event = {.type = RAFT_PERSISTED_ENTRIES};
+
+    must(!node->txn);
+    must(now_ms >= node->now_ms);
+    node->txn = txn;
+    node->now_ms = now_ms;
+    if (node->owed == 0)
+        return 0;
+    event.persisted_entries.index = node->owed;
+    node->owed = 0;
+    return err_up(raft_node_step(node, &event));
+}
+
+int raft_node_end(struct raft_node *node)
+{
+    struct log_vote vote;
+    int r = 0;
+
+    must(node->txn);
+    if (node->term_dirty) {
+        vote.term = raft_current_term(&node->raft);
+        vote.voted_for = raft_voted_for(&node->raft);
+        r = log_vote_put(node->txn, &vote);
+    }
+    if (r == 0 && node->applied_dirty)
+        r = log_applied_put(node->txn, &node->applied);
+    if (r < 0)
+        return err_up(r);
+    node->owed = node->stored_from ? node->last_index : 0;
+    node->stored_from = 0;
+    node->term_dirty = false;
+    node->applied_dirty = false;
+    node->txn = NULL;
+    return 0;
+}
+
+bool raft_node_owes(const struct raft_node *node)
+{
+    return node->owed != 0;
+}
+
+int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_t count,
+                     uint64_t *out_first)
+{
+    struct raft_entry *entries;
+    int r;
+
+    must(count > 0);
+    if (!raft_node_leads(node))
+        return RAFT_NODE_NOT_LEADER;
+    if (node->last_index - node->commit_index + count > LIMIT_UNCOMMITTED)
+        return RAFT_NODE_BUSY;
+    entries = mem_new_array(struct raft_entry, count);
+    for (size_t i = 0; i < count; i++) {
+        entries[i].term = raft_current_term(&node->raft);
+        entries[i].type = RAFT_COMMAND;
+        entries[i].buf = (struct raft_buffer){(void *)commands[i].base, commands[i].len};
+        entries[i].batch = (void *)commands[0].base;
+    }
+    *out_first = node->last_index + 1;
+    r = submit_entries(node, entries, (unsigned)count);
+    free(entries);
+    return err_up(r);
+}
+
+/* Tell the core of every committed configuration, in order, as soon as it is committed; keep it
+ * beside the tables. */
+static int feed_configuration(struct raft_node *node, uint64_t index, struct bytes bytes)
+{
+    struct raft_event event = {.type = RAFT_CONFIGURATION};
+    int r = log_configuration_put(node->txn, bytes);
+
+    if (r < 0)
+        return err_up(r);
+    node->applied.configuration_index = index;
+    node->configured_index = index;
+    event.configuration.index = index;
+    r = configuration_decode(bytes, &event.configuration.conf); /* Moves into the core. */
+    if (r < 0)
+        return err_up(r);
+    return err_up(raft_node_step(node, &event));
+}
+
+int raft_node_next(struct raft_node *node, uint64_t *out_index, struct log_entry *out)
+{
+    while (node->applied.index < node->commit_index && node->applied.index < node->last_index) {
+        uint64_t index = node->applied.index + 1;
+        int r = log_get(node->txn, index, out);
+
+        if (r != 0)
+            return r < 0 ? err_up(r) : err_new(-EUCLEAN);
+        node->applied.index = index;
+        node->applied.term = out->term;
+        node->applied_dirty = true;
+        if (out->type == RAFT_COMMAND) {
+            *out_index = index;
+            return 0;
+        }
+        if (out->type == RAFT_CHANGE) {
+            scope(buffer_fini) struct buffer copy = {
+                0}; /* The put below moves the borrowed bytes. */
+
+            buffer_append(&copy, out->data.base, out->data.len);
+            r = feed_configuration(node, index, (struct bytes){copy.base, copy.len});
+            if (r < 0)
+                return err_up(r);
+        }
+    }
+    return RAFT_NODE_NONE;
+}
+
+/* ---- time */
+
+/* Our rank among the voters that may follow the lost leader: the first campaigns first. */
+static unsigned rank(const struct raft_node *node)
+{
+    unsigned before = 0;
+
+    for (size_t i = 0; i < node->config.member_count; i++)
+        if (node->members[i] < node->config.id && node->members[i] != node->lost_leader)
+            before++;
+    return before;
+}
+
+void raft_node_peer_lost(struct raft_node *node, uint64_t peer)
+{
+    if (raft_node_leads(node) || peer == 0 || raft_node_leader(node) != peer)
+        return;
+    if (node->lost_leader == peer)
+        return;
+    node->lost_leader = peer;
+    node->campaigns = 0;
+    node->campaign_at_ms = node->now_ms + CAMPAIGN_FIRST_MS + CAMPAIGN_RANK_MS * rank(node) +
+                           rng_below(&node->rng, CAMPAIGN_JITTER_MS);
+}
+
+/* Let the election timer be over: the core's clock is its own, so ours may run ahead of the turn's.
+ */
+static void campaign_early(struct raft_node *node)
+{
+    uint64_t due = raft_timeout(&node->raft);
+
+    if (raft_node_leads(node) || node->lost_leader == 0) {
+        node->campaign_at_ms = 0;
+        return;
+    }
+    if (due > node->now_ms + node->skew_ms)
+        node->skew_ms = due - node->now_ms;
+    node->campaigns++;
+    node->campaign_at_ms = node->campaigns < CAMPAIGNS_MAX
+                               ? node->now_ms + ((uint64_t)CAMPAIGN_GAP_MS << node->campaigns)
+                               : 0;
+}
+
+int raft_node_tick(struct raft_node *node)
+{
+    struct raft_event event = {.type = RAFT_TIMEOUT};
+
+    if (node->campaign_at_ms != 0 && node->now_ms >= node->campaign_at_ms)
+        campaign_early(node);
+    if (node->now_ms + node->skew_ms < raft_timeout(&node->raft))
+        return 0; /* Rule 13: never before it is due. */
+    return err_up(raft_node_step(node, &event));
+}
+
+uint64_t raft_node_deadline(const struct raft_node *node)
+{
+    uint64_t due = raft_timeout((struct raft *)&node->raft);
+    uint64_t at = due > node->skew_ms ? due - node->skew_ms : 0;
+
+    if (node->campaign_at_ms != 0 && node->campaign_at_ms < at)
+        at = node->campaign_at_ms;
+    return at;
+}
+
+/* ---- questions */
+
+bool raft_node_leads(const struct raft_node *node)
+{
+    return raft_state((struct raft *)&node->raft) == RAFT_LEADER;
+}
+
+bool raft_node_ready(const struct raft_node *node)
+{
+    return raft_node_leads(node) && node->term_first != 0 && node->commit_index >= node->term_first;
+}
+
+bool raft_node_is_candidate(const struct raft_node *node)
+{
+    return raft_state((struct raft *)&node->raft) == RAFT_CANDIDATE;
+}
+
+uint64_t raft_node_leader(const struct raft_node *node)
+{
+    raft_id id = 0;
+    const char *address;
+
+    raft_leader((struct raft *)&node->raft, &id, &address);
+    return id;
+}
+
+uint64_t raft_node_term(const struct raft_node *node)
+{
+    return raft_current_term((struct raft *)&node->raft);
+}
+
+uint64_t raft_node_last_index(const struct raft_node *node)
+{
+    return node->last_index;
+}
+
+uint64_t raft_node_commit_index(const struct raft_node *node)
+{
+    return node->commit_index;
+}
+
+uint64_t raft_node_applied_index(const struct raft_node *node)
+{
+    return node->applied.index;
+}

@@ -1,0 +1,95 @@
+/*
+ * Raft for one manager: events in, entries and frames out, within the turn's transaction.
+ *
+ * The consensus algorithm is raft_step() of libraft 0.22.1; this module keeps the rules under
+ * which that core is safe (docs/consensus.md numbers them; the code names them as "rule N") and
+ * puts what it decides into the log (storage/log.h). It owns no clock, socket or file: time comes
+ * with each turn, and frames go to `send`, which must hold them until the turn is committed.
+ *
+ * A turn: raft_node_begin, any number of the calls marked (turn), raft_node_end, then the
+ * owner commits the transaction and sends what it holds. If raft_node_owes, the next turn must
+ * follow at once: it tells the core what has become durable.
+ *
+ * Any -errno means that memory is ahead of the disk: abort the transaction and end the process,
+ * or free the node and open it again from what is durable.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/peer.pb-c.h"
+#include "storage/log.h"
+
+struct raft_node;
+
+enum raft_node_outcome {
+    RAFT_NODE_NOT_LEADER = 1, /* Nothing was submitted. */
+    RAFT_NODE_BUSY,           /* LIMIT_UNCOMMITTED entries wait already. */
+    RAFT_NODE_NONE,           /* No further committed entry. */
+};
+
+struct raft_node_config {
+    uint64_t id; /* This manager's, one of members. */
+    const uint64_t
+        *members; /* The first voters: the same list, in the same order, on each. Copied. */
+    size_t member_count;
+    unsigned election_ms; /* A follower waits this long, to twice as long, before it campaigns. */
+    unsigned heartbeat_ms;
+    uint64_t seed;
+
+    /* A frame to a peer. Borrows it during the call; hold what is made of it until the commit. */
+    void (*send)(void *context, uint64_t to, const Peer__PeerFrame *frame);
+    void *context;
+};
+
+/* Load from the log; an empty one gets the first configuration as its entry 1. The given
+ * transaction must be committed afterwards. Gives *out. */
+int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
+                   struct raft_node **out);
+void raft_node_free(struct raft_node *node);
+
+/* Begin a turn at a time that never goes back. Borrows txn until raft_node_end. */
+int raft_node_begin(struct raft_node *node, struct txn *txn, uint64_t now_ms);
+int raft_node_end(struct raft_node *node);
+bool raft_node_owes(const struct raft_node *node);
+
+/* (turn) A frame from a peer; frames that are not Raft's are ignored. */
+int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame);
+
+/* (turn) Time-outs that are due. */
+int raft_node_tick(struct raft_node *node);
+
+/* When raft_node_tick has something to do next, on the clock of raft_node_begin. */
+uint64_t raft_node_deadline(const struct raft_node *node);
+
+/* (turn) Submit commands; they get consecutive indexes from *out_first. Borrows. */
+int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_t count,
+                     uint64_t *out_first);
+
+/* (turn) The next committed command to apply, or RAFT_NODE_NONE; entry data as by log_get. The
+ * caller applies it in the same transaction. Entries that are Raft's own are passed over. */
+int raft_node_next(struct raft_node *node, uint64_t *out_index, struct log_entry *out);
+
+/* (turn) The connection to this peer was reset or refused: if it led, campaign early, ranked
+ * (Raft 9.6 keeps a false alarm harmless). */
+void raft_node_peer_lost(struct raft_node *node, uint64_t peer);
+
+/* (turn) A ReadIndex round (Raft 6.4): *out_round is confirmed once a majority has said, after now,
+ * that it knows no newer term; the state as of *out_index, or later, then answers every read begun
+ * before. RAFT_NODE_NOT_LEADER unless this manager leads and is ready. */
+int raft_node_read(struct raft_node *node, uint64_t *out_round, uint64_t *out_index);
+
+/* Is it? False for ever once leadership has been lost: watch raft_node_term. */
+bool raft_node_read_confirmed(const struct raft_node *node, uint64_t round);
+
+bool raft_node_leads(const struct raft_node *node);
+/* Leads, and has committed an entry of its own term (rule 2): only now may it answer reads. */
+bool raft_node_ready(const struct raft_node *node);
+bool raft_node_is_candidate(const struct raft_node *node);
+uint64_t raft_node_leader(const struct raft_node *node); /* 0: none known. */
+uint64_t raft_node_term(const struct raft_node *node);
+uint64_t raft_node_last_index(const struct raft_node *node);
+uint64_t raft_node_commit_index(const struct raft_node *node);
+uint64_t raft_node_applied_index(const struct raft_node *node);

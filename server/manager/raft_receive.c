@@ -1,0 +1,278 @@
+/*
+ * What a frame from a peer must pass before the core sees it. The numbers are those of the rules
+ * in docs/consensus.md; each is for a defect of libraft 0.22.1 that loses or forks committed
+ * entries, or halts elections, when it is left to itself.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "proto/base/must.h"
+#include "server/manager/raft_internal.h"
+
+static int feed(struct raft_node *node, struct raft_message *message)
+{
+    struct raft_event event = {.type = RAFT_RECEIVE};
+
+    event.receive.message = message;
+    return err_up(raft_node_step(node, &event));
+}
+
+/* Rule 1: an Append of an older term never reaches the core, whose answer would carry garbage
+ * that a later leader takes for an acknowledgement. Our own answer counts for its term only. */
+static void refuse_stale(struct raft_node *node, uint64_t to)
+{
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT, .server_id = to};
+    struct wire_frame wire;
+
+    message.append_entries_result.version = 2;
+    message.append_entries_result.term = raft_current_term(&node->raft);
+    message.append_entries_result.rejected = 1;
+    must(wire_encode(&message, node->config.id, &wire));
+    wire.append_result.stale = true;
+    node->config.send(node->config.context, to, &wire.frame);
+}
+
+/* What an answer to this Append may echo. */
+static void note_heard(struct raft_node *node, uint64_t from, uint64_t term, uint64_t seq)
+{
+    if (node->heard.id != from || node->heard.term != term) {
+        node->heard.id = from;
+        node->heard.term = term;
+        node->heard.seq = 0;
+    }
+    if (seq > node->heard.seq)
+        node->heard.seq = seq;
+}
+
+/* One raft_malloc'd batch with the bytes of all entries, as the core wants it. */
+static struct raft_entry *entries_new(Peer__Entry *const *from, size_t count)
+{
+    struct raft_entry *entries = mem_new_array(struct raft_entry, count);
+    size_t total = 0, used = 0;
+    uint8_t *batch;
+
+    for (size_t i = 0; i < count; i++)
+        total += from[i]->data.len;
+    batch = raft_malloc(total + 1);
+    must(batch);
+    for (size_t i = 0; i < count; i++) {
+        if (from[i]->data.len > 0)
+            memcpy(batch + used, from[i]->data.data, from[i]->data.len);
+        entries[i].term = from[i]->term;
+        entries[i].type = (enum raft_entry_type)from[i]->type;
+        entries[i].buf = (struct raft_buffer){batch + used, from[i]->data.len};
+        entries[i].batch = batch;
+        used += from[i]->data.len;
+    }
+    return entries;
+}
+
+/* A part of a received Append: entries first..first+count-1 of it. */
+static int feed_part(struct raft_node *node, const struct raft_message *whole,
+                     const Peer__Append *append, size_t first, size_t count)
+{
+    struct raft_message part = *whole;
+    struct raft_entry *entries = NULL;
+    int r;
+
+    if (first > 0) {
+        part.append_entries.prev_log_index += first;
+        part.append_entries.prev_log_term = append->entries[first - 1]->term;
+    }
+    if (count > 0)
+        entries = entries_new(append->entries + first, count);
+    part.append_entries.entries = entries;
+    part.append_entries.n_entries = (unsigned)count;
+    r = feed(node, &part);
+    free(entries);
+    return err_up(r);
+}
+
+/* Rule 4: a configuration must be the first entry of its event, or the core files it under the
+ * wrong index. */
+static int feed_split(struct raft_node *node, const struct raft_message *message,
+                      const Peer__Append *append, size_t first)
+{
+    for (size_t i = first + 1; i < append->n_entries; i++) {
+        int r;
+
+        if (append->entries[i]->type != RAFT_CHANGE)
+            continue;
+        r = feed_part(node, message, append, first, i - first);
+        if (r < 0)
+            return err_up(r);
+        first = i;
+    }
+    return err_up(feed_part(node, message, append, first, append->n_entries - first));
+}
+
+/* The library never reads what a peer could make senseless: terms that fall, kinds unknown,
+ * configurations that do not decode. */
+static bool entries_make_sense(const struct raft_message *message, const Peer__Append *append)
+{
+    uint64_t term = append->prev_log_term;
+
+    for (size_t i = 0; i < append->n_entries; i++) {
+        const Peer__Entry *entry = append->entries[i];
+
+        if (entry->term < term || entry->term > message->append_entries.term)
+            return false;
+        if (entry->type < RAFT_COMMAND || entry->type > RAFT_CHANGE)
+            return false;
+        if (entry->type == RAFT_CHANGE) {
+            struct raft_buffer buffer = {entry->data.data, entry->data.len};
+            struct raft_configuration configuration;
+
+            if (entry->data.len == 0 || raft_configuration_decode(&buffer, &configuration) != 0)
+                return false;
+            raft_configuration_close(&configuration);
+        }
+        term = entry->term;
+    }
+    return true;
+}
+
+/* Rule 3: an Append that begins below our commit index is cut to begin there. What lies below
+ * is the same by Raft's own proof (5.4.3), and the core would append it a second time. */
+static int feed_above_commit(struct raft_node *node, struct raft_message *message,
+                             const Peer__Append *append)
+{
+    uint64_t below = node->commit_index - append->prev_log_index;
+    uint64_t term;
+    int r;
+
+    if (below <= append->n_entries)
+        return err_up(feed_split(node, message, append, below));
+    r = raft_node_term_at(node, node->commit_index, &term);
+    if (r < 0)
+        return err_up(r);
+    message->append_entries.prev_log_index = node->commit_index;
+    message->append_entries.prev_log_term = term;
+    return err_up(feed_part(node, message, append, 0, 0));
+}
+
+static int receive_append(struct raft_node *node, struct raft_message *message,
+                          const Peer__Append *append)
+{
+    if (!entries_make_sense(message, append))
+        return 0;
+    if (message->append_entries.term < raft_current_term(&node->raft)) {
+        refuse_stale(node, message->server_id);
+        return 0;
+    }
+    node->lost_leader = 0; /* A leader speaks. */
+    note_heard(node, message->server_id, message->append_entries.term, append->seq);
+    if (append->prev_log_index < node->commit_index)
+        return err_up(feed_above_commit(node, message, append));
+    return err_up(feed_split(node, message, append, 0));
+}
+
+/* Rule 11, the sender's half: skip our own entries of later terms than the one it named. */
+static int lower_by_hint(struct raft_node *node, struct raft_append_entries_result *result,
+                         uint64_t hint_term)
+{
+    while (result->last_log_index > 1) {
+        uint64_t term;
+        int r = raft_node_term_at(node, result->last_log_index, &term);
+
+        if (r < 0)
+            return err_up(r);
+        if (term <= hint_term)
+            return 0;
+        result->last_log_index--;
+    }
+    return 0;
+}
+
+static int receive_append_result(struct raft_node *node, struct raft_message *message,
+                                 const Peer__AppendResult *frame)
+{
+    struct raft_append_entries_result *result = &message->append_entries_result;
+    uint64_t term = raft_current_term(&node->raft);
+    raft_index match;
+    int r;
+
+    if (frame->stale)
+        return result->term > term ? err_up(feed(node, message)) : 0;
+    if (!raft_node_leads(node) || result->term != term)
+        return err_up(feed(node, message));
+    raft_node_note_ack(node, message->server_id, frame->echo_seq);
+    if (result->rejected != 0) {
+        /* Rule 8: a repeated rejection would lower what has been acknowledged already. */
+        if (raft_match_index(&node->raft, message->server_id, &match) == 0 &&
+            (result->rejected <= match || result->last_log_index < match))
+            return 0;
+        if (frame->hint_term != 0) {
+            r = lower_by_hint(node, result, frame->hint_term);
+            if (r < 0)
+                return err_up(r);
+        }
+    }
+    return err_up(feed(node, message));
+}
+
+static int receive_vote(struct raft_node *node, struct raft_message *message)
+{
+    if (message->request_vote.candidate_id != message->server_id)
+        return 0;
+    /* We have lost the same leader: do not defend it (Raft 4.2.3 with 6.4 needs no lease). */
+    if (node->lost_leader != 0 && raft_node_leader(node) == node->lost_leader)
+        message->request_vote.disrupt_leader = true;
+    return err_up(feed(node, message));
+}
+
+static void receive_ping(struct raft_node *node, uint64_t from, const Peer__Ping *ping)
+{
+    struct wire_frame pong;
+
+    if (ping->term < raft_current_term(&node->raft))
+        return; /* A newer term is known: it must not be confirmed. */
+    wire_encode_pong(node->config.id, ping->term, ping->seq, &pong);
+    node->config.send(node->config.context, from, &pong.frame);
+}
+
+static bool is_member(const struct raft_node *node, uint64_t id)
+{
+    for (unsigned i = 0; i < node->configuration.n; i++)
+        if (node->configuration.servers[i].id == id)
+            return id != node->config.id;
+    return false;
+}
+
+int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
+{
+    struct raft_message message;
+    char address[24];
+
+    must(node->txn);
+    if (!is_member(node, frame->from))
+        return 0;
+    if (frame->body_case == PEER__PEER_FRAME__BODY_PING) {
+        receive_ping(node, frame->from, frame->ping);
+        return 0;
+    }
+    if (frame->body_case == PEER__PEER_FRAME__BODY_PONG) {
+        if (frame->pong->term == raft_current_term(&node->raft))
+            raft_node_note_ack(node, frame->from, frame->pong->seq);
+        return 0;
+    }
+    snprintf(address, sizeof address, "%llu", (unsigned long long)frame->from);
+    if (!wire_decode(frame, address, &message))
+        return 0;
+    switch (message.type) {
+    case RAFT_APPEND_ENTRIES:
+        return err_up(receive_append(node, &message, frame->append));
+    case RAFT_APPEND_ENTRIES_RESULT:
+        return err_up(receive_append_result(node, &message, frame->append_result));
+    case RAFT_REQUEST_VOTE:
+        return err_up(receive_vote(node, &message));
+    case RAFT_REQUEST_VOTE_RESULT:
+        /* Rule 14: at any other time the core would read the wrong member of a union. */
+        return raft_node_is_candidate(node) ? err_up(feed(node, &message)) : 0;
+    default:
+        return err_up(feed(node, &message));
+    }
+}

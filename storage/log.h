@@ -1,0 +1,69 @@
+/*
+ * The Raft log and what Raft keeps beside it: term and vote, how far the tables have been
+ * applied, and the configuration as of there.
+ *
+ * Entries lie at consecutive indexes; each carries a CRC-32C over its term, type and bytes, checked
+ * at every read. An entry is an {index, term, type, bytes}: what it means is not known here.
+ * All calls work within the caller's transaction.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "storage/env.h"
+
+/* Of this format. A database written by a newer one is refused. */
+enum { LOG_FORMAT = 1 };
+
+enum log_outcome {
+    LOG_ABSENT = 1, /* No entry at this index; nothing stored yet. */
+};
+
+struct log_entry {
+    uint64_t term;
+    uint8_t type;      /* As Raft's library numbers them. */
+    struct bytes data; /* Borrowed as by txn_get. */
+};
+
+/* Raft 3.4: durable before any message that follows from it. All zeroes at first. */
+struct log_vote {
+    uint64_t term;
+    uint64_t voted_for;
+};
+
+/* What the tables contain. All zeroes at first. */
+struct log_applied {
+    uint64_t index;
+    uint64_t term;
+    uint64_t configuration_index; /* Of the newest applied configuration, 0: none. */
+};
+
+/* Write or check the format version. -EPROTONOSUPPORT: the database is of a newer format. */
+int log_format(struct txn *txn);
+
+int log_vote_get(struct txn *txn, struct log_vote *out);
+int log_vote_put(struct txn *txn, const struct log_vote *vote);
+
+int log_applied_get(struct txn *txn, struct log_applied *out);
+int log_applied_put(struct txn *txn, const struct log_applied *applied);
+
+/* The configuration as of applied.configuration_index. LOG_ABSENT: none. */
+int log_configuration_get(struct txn *txn, struct bytes *out);
+int log_configuration_put(struct txn *txn, struct bytes configuration);
+
+/* First and last index; LOG_ABSENT when the log is empty. */
+int log_bounds(struct txn *txn, uint64_t *out_first, uint64_t *out_last);
+
+/* Store one entry: behind the last one, or as the first. Copies. */
+int log_append(struct txn *txn, uint64_t index, const struct log_entry *entry);
+
+/* Remove every entry from index on. */
+int log_truncate(struct txn *txn, uint64_t index);
+
+/* Read one entry. LOG_ABSENT: there is none. -EUCLEAN: its checksum does not fit. */
+int log_get(struct txn *txn, uint64_t index, struct log_entry *out);
+
+/* Walk the entries from an index on; `each` returns 0 to go on, or -errno, which is passed up. */
+int log_walk(struct txn *txn, uint64_t from,
+             int (*each)(void *context, uint64_t index, const struct log_entry *entry),
+             void *context);

@@ -1,0 +1,457 @@
+/*
+ * Three nodes with real logs, a virtual clock and a network in memory. A crash loses what the
+ * turn had not committed; a frame leaves only after the commit of the turn that made it.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/base/list.h"
+#include "proto/base/mem.h"
+#include "server/manager/raft_node.h"
+#include "storage/tables.h"
+
+enum { NODES = 3, DELAY_MS = 1 };
+
+struct packet {
+    struct list link;
+    uint64_t to;
+    uint64_t at_ms;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct server {
+    uint64_t id;
+    char dir[40];
+    struct env *env;
+    struct raft_node *node;
+    struct list held;
+    struct buffer applied; /* The commands, one after another. */
+    bool cut;
+};
+
+static const uint64_t members[NODES] = {1, 2, 3};
+static struct server servers[NODES];
+static struct list network;
+static uint64_t now_ms;
+static size_t member_count;
+static bool (*filter)(const Peer__PeerFrame *frame); /* False: the frame is lost. */
+
+static void hold(void *context, uint64_t to, const Peer__PeerFrame *frame)
+{
+    struct server *server = context;
+    size_t len = peer__peer_frame__get_packed_size(frame);
+    struct packet *packet = mem_zeroed(1, sizeof *packet + len);
+
+    packet->to = to;
+    packet->len = len;
+    peer__peer_frame__pack(frame, packet->bytes);
+    list_append(&server->held, &packet->link);
+}
+
+static void drop_all(struct list *head)
+{
+    list_each (link, head) {
+        list_remove(link);
+        free(list_entry(link, struct packet, link));
+    }
+}
+
+static void start(struct server *server)
+{
+    struct raft_node_config config = {
+        .id = server->id,
+        .members = members,
+        .member_count = member_count,
+        .election_ms = 300,
+        .heartbeat_ms = 50,
+        .seed = server->id,
+        .send = hold,
+        .context = server,
+    };
+    scope(txn_abort) struct txn *txn = NULL;
+
+    ck_assert_int_eq(env_write(server->env, &txn), 0);
+    ck_assert_int_eq(raft_node_open(&config, txn, now_ms, &server->node), 0);
+    ck_assert_int_eq(txn_commit(steal(txn)), 0);
+}
+
+static void crash(struct server *server)
+{
+    raft_node_free(server->node);
+    server->node = NULL;
+    drop_all(&server->held);
+}
+
+static void apply_committed(struct server *server)
+{
+    struct log_entry entry;
+    uint64_t index;
+    int r;
+
+    while ((r = raft_node_next(server->node, &index, &entry)) == 0)
+        buffer_append(&server->applied, entry.data.base, entry.data.len);
+    ck_assert_int_eq(r, RAFT_NODE_NONE);
+}
+
+typedef void (*action)(struct server *server);
+
+/* One turn: what is due on the network and the clock, then `also`, then one commit. */
+static void turn(struct server *server, action also)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+
+    ck_assert_int_eq(env_write(server->env, &txn), 0);
+    ck_assert_int_eq(raft_node_begin(server->node, txn, now_ms), 0);
+    list_each (link, &network) {
+        struct packet *packet = list_entry(link, struct packet, link);
+        Peer__PeerFrame *frame;
+
+        if (packet->to != server->id || packet->at_ms > now_ms)
+            continue;
+        list_remove(link);
+        frame = peer__peer_frame__unpack(NULL, packet->len, packet->bytes);
+        ck_assert_ptr_nonnull(frame);
+        if (!server->cut && !servers[frame->from - 1].cut && (!filter || filter(frame)))
+            ck_assert_int_eq(raft_node_receive(server->node, frame), 0);
+        peer__peer_frame__free_unpacked(frame, NULL);
+        free(packet);
+    }
+    ck_assert_int_eq(raft_node_tick(server->node), 0);
+    if (also)
+        also(server);
+    apply_committed(server);
+    ck_assert_int_eq(raft_node_end(server->node), 0);
+    ck_assert_int_eq(txn_commit(steal(txn)), 0);
+    list_each (link, &server->held)
+        list_entry(link, struct packet, link)->at_ms = now_ms + DELAY_MS;
+    list_splice(&network, &server->held);
+    if (raft_node_owes(server->node))
+        turn(server, NULL);
+}
+
+static void run(uint64_t for_ms)
+{
+    for (uint64_t end = now_ms + for_ms; now_ms < end; now_ms++)
+        for (size_t i = 0; i < member_count; i++)
+            if (servers[i].node)
+                turn(&servers[i], NULL);
+}
+
+static struct server *leader(void)
+{
+    struct server *found = NULL;
+
+    for (size_t i = 0; i < member_count; i++) {
+        if (!servers[i].node || servers[i].cut || !raft_node_ready(servers[i].node))
+            continue;
+        if (!found || raft_node_term(servers[i].node) > raft_node_term(found->node))
+            found = &servers[i];
+    }
+    return found;
+}
+
+static struct server *elect(uint64_t bound_ms)
+{
+    for (uint64_t end = now_ms + bound_ms; now_ms < end;) {
+        run(1);
+        if (leader())
+            return leader();
+    }
+    ck_abort_msg("no leader within %llu ms", (unsigned long long)bound_ms);
+    return NULL;
+}
+
+static const char *submitted;
+
+static void submit(struct server *server)
+{
+    struct bytes command = {submitted, strlen(submitted)};
+    uint64_t index;
+
+    ck_assert_int_eq(raft_node_submit(server->node, &command, 1, &index), 0);
+}
+
+static void write_to(struct server *server, const char *text)
+{
+    submitted = text;
+    turn(server, submit);
+}
+
+static void open_all(size_t count)
+{
+    member_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct server *server = &servers[i];
+
+        server->id = members[i];
+        list_init(&server->held);
+        strcpy(server->dir, "/dev/shm/raft-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(server->dir));
+        ck_assert_int_eq(env_open(server->dir, 16 << 20, table_names, TABLE_COUNT, &server->env),
+                         0);
+        start(server);
+    }
+}
+
+static void set_up(void)
+{
+    list_init(&network);
+    now_ms = 1000;
+}
+
+static void tear_down(void)
+{
+    for (size_t i = 0; i < member_count; i++) {
+        char path[64];
+
+        if (servers[i].node)
+            crash(&servers[i]);
+        buffer_fini(&servers[i].applied);
+        env_free(servers[i].env);
+        snprintf(path, sizeof path, "%s/data.mdb", servers[i].dir);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/lock.mdb", servers[i].dir);
+        unlink(path);
+        rmdir(servers[i].dir);
+    }
+    drop_all(&network);
+}
+
+START_TEST(what_is_submitted_is_applied_everywhere_in_order)
+{
+    open_all(3);
+    write_to(elect(2000), "one ");
+    write_to(leader(), "two ");
+    run(200);
+    for (size_t i = 0; i < NODES; i++)
+        ck_assert_str_eq(buffer_text(&servers[i].applied), "one two ");
+}
+END_TEST
+
+START_TEST(what_was_applied_survives_a_crash_of_all)
+{
+    open_all(3);
+    write_to(elect(2000), "one ");
+    run(200);
+    for (size_t i = 0; i < NODES; i++)
+        crash(&servers[i]);
+    run(50);
+    for (size_t i = 0; i < NODES; i++)
+        start(&servers[i]);
+    write_to(elect(2000), "two ");
+    run(200);
+    for (size_t i = 0; i < NODES; i++) /* Nothing is applied twice. */
+        ck_assert_str_eq(buffer_text(&servers[i].applied), "one two ");
+}
+END_TEST
+
+START_TEST(a_cut_leader_commits_nothing_and_its_entries_give_way)
+{
+    struct server *old, *new;
+
+    open_all(3);
+    old = elect(2000);
+    old->cut = true;
+    write_to(old, "lost ");
+    new = elect(3000);
+    ck_assert_ptr_ne(old, new);
+    write_to(new, "kept ");
+    run(300);
+    ck_assert_str_eq(buffer_text(&old->applied), "");
+    ck_assert(!raft_node_leads(old->node)); /* It has stepped down by itself. */
+    old->cut = false;
+    run(1500);
+    for (size_t i = 0; i < NODES; i++)
+        ck_assert_str_eq(buffer_text(&servers[i].applied), "kept ");
+}
+END_TEST
+
+START_TEST(a_server_that_returns_does_not_disturb_the_leader)
+{
+    struct server *first, *other;
+    uint64_t term;
+
+    open_all(3);
+    first = elect(2000);
+    other = &servers[first->id % NODES];
+    other->cut = true;
+    run(3000);
+    term = raft_node_term(first->node);
+    other->cut = false;
+    run(3000);
+    ck_assert_ptr_eq(leader(), first); /* Pre-vote, Raft 9.6. */
+    ck_assert_uint_eq(raft_node_term(first->node), term);
+}
+END_TEST
+
+static uint64_t read_round, read_index;
+
+static void begin_read(struct server *server)
+{
+    ck_assert_int_eq(raft_node_read(server->node, &read_round, &read_index), 0);
+}
+
+START_TEST(a_read_needs_a_majority)
+{
+    struct server *first;
+
+    open_all(3);
+    first = elect(2000);
+    turn(first, begin_read);
+    ck_assert(!raft_node_read_confirmed(first->node, read_round));
+    run(10);
+    ck_assert(raft_node_read_confirmed(first->node, read_round));
+    first->cut = true;
+    turn(first, begin_read);
+    run(1000);
+    ck_assert(!raft_node_read_confirmed(first->node, read_round));
+}
+END_TEST
+
+START_TEST(a_lost_connection_to_the_leader_brings_an_early_election)
+{
+    struct server *old;
+
+    open_all(3);
+    old = elect(2000);
+    run(200);
+    crash(old);
+    for (size_t i = 0; i < NODES; i++)
+        if (servers[i].node)
+            raft_node_peer_lost(servers[i].node, old->id);
+    (void)elect(100);
+    ck_assert_ptr_ne(leader(), old);
+}
+END_TEST
+
+START_TEST(a_flapping_connection_deposes_nobody)
+{
+    struct server *first;
+    uint64_t term;
+
+    open_all(3);
+    first = elect(2000);
+    run(200);
+    term = raft_node_term(first->node);
+    for (int i = 0; i < 20; i++) {
+        raft_node_peer_lost(servers[first->id % NODES].node, first->id);
+        run(97);
+    }
+    ck_assert_ptr_eq(leader(), first);
+    ck_assert_uint_eq(raft_node_term(first->node), term);
+}
+END_TEST
+
+START_TEST(a_sole_voter_never_leads_one_term_twice) /* Rule 5. */
+{
+    uint64_t term;
+
+    open_all(1);
+    write_to(elect(2000), "one ");
+    run(10);
+    term = raft_node_term(servers[0].node);
+    crash(&servers[0]);
+    start(&servers[0]);
+    (void)elect(2000);
+    ck_assert_uint_gt(raft_node_term(servers[0].node), term);
+    ck_assert_str_eq(buffer_text(&servers[0].applied), "one ");
+}
+END_TEST
+
+static struct bytes stale_frame;
+
+static void receive_stale(struct server *server)
+{
+    Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, stale_frame.len, stale_frame.base);
+
+    ck_assert_int_eq(raft_node_receive(server->node, frame), 0);
+    peer__peer_frame__free_unpacked(frame, NULL);
+}
+
+static void give_stale_append(struct server *to, uint64_t from, uint64_t term, uint64_t prev)
+{
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+    Peer__Append append = PEER__APPEND__INIT;
+    uint8_t bytes[256];
+
+    append.term = term;
+    append.prev_log_index = prev;
+    frame.from = from;
+    frame.body_case = PEER__PEER_FRAME__BODY_APPEND;
+    frame.append = &append;
+    stale_frame = (struct bytes){bytes, peer__peer_frame__pack(&frame, bytes)};
+    turn(to, receive_stale);
+}
+
+START_TEST(an_append_of_an_older_term_gets_an_answer_that_acknowledges_nothing) /* Rule 1. */
+{
+    struct server *first, *other;
+    bool answered = false;
+
+    open_all(3);
+    first = elect(2000);
+    run(100);
+    other = &servers[first->id % NODES];
+    give_stale_append(other, first->id, raft_node_term(first->node) - 1, 0);
+    list_each (link, &network) {
+        struct packet *packet = list_entry(link, struct packet, link);
+        Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, packet->len, packet->bytes);
+
+        if (frame->from == other->id && frame->body_case == PEER__PEER_FRAME__BODY_APPEND_RESULT)
+            answered = frame->append_result->stale && frame->append_result->rejected != 0;
+        peer__peer_frame__free_unpacked(frame, NULL);
+    }
+    ck_assert(answered);
+}
+END_TEST
+
+static bool lose_results(const Peer__PeerFrame *frame)
+{
+    return frame->body_case != PEER__PEER_FRAME__BODY_APPEND_RESULT;
+}
+
+START_TEST(repeated_entries_are_stored_once) /* Rule 3. */
+{
+    open_all(3);
+    write_to(elect(2000), "one ");
+    filter = lose_results;
+    run(120); /* The leader repeats what nobody has acknowledged. */
+    filter = NULL;
+    run(500);
+    write_to(elect(2000), "two ");
+    run(200);
+    for (size_t i = 0; i < NODES; i++)
+        ck_assert_str_eq(buffer_text(&servers[i].applied), "one two ");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("raft_node");
+    TCase *tc = tcase_create("raft_node");
+    SRunner *sr;
+    int failed;
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, what_is_submitted_is_applied_everywhere_in_order);
+    tcase_add_test(tc, what_was_applied_survives_a_crash_of_all);
+    tcase_add_test(tc, a_cut_leader_commits_nothing_and_its_entries_give_way);
+    tcase_add_test(tc, a_server_that_returns_does_not_disturb_the_leader);
+    tcase_add_test(tc, a_read_needs_a_majority);
+    tcase_add_test(tc, a_lost_connection_to_the_leader_brings_an_early_election);
+    tcase_add_test(tc, a_flapping_connection_deposes_nobody);
+    tcase_add_test(tc, a_sole_voter_never_leads_one_term_twice);
+    tcase_add_test(tc, an_append_of_an_older_term_gets_an_answer_that_acknowledges_nothing);
+    tcase_add_test(tc, repeated_entries_are_stored_once);
+    suite_add_tcase(s, tc);
+    sr = srunner_create(s);
+    srunner_run_all(sr, CK_ENV);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed != 0;
+}
