@@ -20,30 +20,31 @@
 
 /* The databases of a manager's environment, in the order that env_open gets their names. */
 enum table {
-    TABLE_META,            /* name -> Settings, counters, and what storage/log.h keeps. */
-    TABLE_LOG,             /* Raft log; storage/log.h. */
-    TABLE_CLUSTER,         /* cluster seq -> state.Cluster */
-    TABLE_CLUSTER_NAME,    /* name -> cluster seq, of the newest of this name */
-    TABLE_CLUSTER_COUNT,   /* cluster seq -> state.ClusterCount */
-    TABLE_TASK_DEFINITION, /* family, 0, revision -> state.TaskDefinition */
-    TABLE_FAMILY,          /* family -> newest revision ever, newest active revision or 0 */
-    TABLE_SERVICE,         /* service seq -> state.Service */
-    TABLE_SERVICE_NAME,    /* cluster seq, name -> service seq, of the newest of this name */
-    TABLE_DEPLOYMENT,      /* service seq, deployment seq -> state.Deployment */
-    TABLE_SERVICE_EVENT,   /* service seq, event number -> state.ServiceEvent */
-    TABLE_TASK,            /* task seq -> state.Task */
-    TABLE_TASK_STATUS,     /* task seq -> state.TaskStatus */
-    TABLE_TASK_ID,         /* 16 bytes -> task seq */
-    TABLE_TASK_OF_CLUSTER, /* cluster seq, desired stopped (one byte), task seq -> nothing */
-    TABLE_TASK_OF_SERVICE, /* service seq, task seq -> nothing */
-    TABLE_TASK_OF_WORKER,  /* worker seq, task seq -> nothing; only tasks not yet STOPPED */
-    TABLE_TASK_STOPPED,    /* stopped_ms, task seq -> nothing; in the order they are forgotten */
-    TABLE_WORKER,          /* worker seq -> state.Worker */
-    TABLE_WORKER_ID,       /* 16 bytes -> worker seq */
-    TABLE_WORKER_OF_CLUSTER, /* cluster seq, worker seq -> nothing */
-    TABLE_WORKER_USAGE,    /* worker seq -> state.WorkerUsage */
-    TABLE_TOKEN,           /* cluster seq, kind (one byte), token -> state.ClientToken */
-    TABLE_TOKEN_AGE,       /* created_ms, key of TABLE_TOKEN -> nothing */
+    TABLE_META,               /* name -> Settings, counters, and what storage/log.h keeps. */
+    TABLE_LOG,                /* Raft log; storage/log.h. */
+    TABLE_CLUSTER,            /* cluster seq -> state.Cluster */
+    TABLE_CLUSTER_NAME,       /* name -> cluster seq, of the newest of this name */
+    TABLE_CLUSTER_COUNT,      /* cluster seq -> state.ClusterCount */
+    TABLE_TASK_DEFINITION,    /* family, 0, revision -> state.TaskDefinition */
+    TABLE_FAMILY,             /* family -> newest revision ever, newest active revision or 0 */
+    TABLE_SERVICE,            /* service seq -> state.Service */
+    TABLE_SERVICE_NAME,       /* cluster seq, name -> service seq, of the newest of this name */
+    TABLE_SERVICE_OF_CLUSTER, /* cluster seq, service seq -> nothing */
+    TABLE_DEPLOYMENT,         /* service seq, deployment seq -> state.Deployment */
+    TABLE_SERVICE_EVENT,      /* service seq, event number -> state.ServiceEvent */
+    TABLE_TASK,               /* task seq -> state.Task */
+    TABLE_TASK_STATUS,        /* task seq -> state.TaskStatus */
+    TABLE_TASK_ID,            /* 16 bytes -> task seq */
+    TABLE_TASK_OF_CLUSTER,    /* cluster seq, desired stopped (one byte), task seq -> nothing */
+    TABLE_TASK_OF_SERVICE,    /* service seq, task seq -> nothing */
+    TABLE_TASK_OF_WORKER,     /* worker seq, task seq -> nothing; only tasks not yet STOPPED */
+    TABLE_TASK_STOPPED,       /* stopped_ms, task seq -> nothing; in the order they are forgotten */
+    TABLE_WORKER,             /* worker seq -> state.Worker */
+    TABLE_WORKER_ID,          /* 16 bytes -> worker seq */
+    TABLE_WORKER_OF_CLUSTER,  /* cluster seq, worker seq -> nothing */
+    TABLE_WORKER_USAGE,       /* worker seq -> state.WorkerUsage */
+    TABLE_TOKEN,              /* cluster seq, kind (one byte), token -> state.ClientToken */
+    TABLE_TOKEN_AGE,          /* created_ms, key of TABLE_TOKEN -> nothing */
     TABLE_COUNT,
 };
 
@@ -80,8 +81,8 @@ int table_worker_seq(struct txn *txn, const char *worker_id, uint64_t *out);
 int table_worker_usage(struct txn *txn, uint64_t worker_seq, State__WorkerUsage **out);
 
 /* Walks, in ascending order. `each` gets a borrowed record and returns 0 to go on, or 1 to stop
- * there (the walk then returns 0), or -errno, which is passed up. The starting point is exclusive: pass 0, or "" and
- * 0, to begin with the first. */
+ * there (the walk then returns 0), or -errno, which is passed up. The starting point is exclusive:
+ * pass 0, or "" and 0, to begin with the first. */
 typedef int (*table_each_seq)(void *context, struct txn *txn, uint64_t seq);
 
 int table_clusters(struct txn *txn, uint64_t after_seq,
@@ -95,10 +96,12 @@ int table_services(struct txn *txn, uint64_t cluster_seq, uint64_t after_seq,
                    int (*each)(void *context, const State__Service *service), void *context);
 /* Oldest first. */
 int table_deployments(struct txn *txn, uint64_t service_seq,
-                      int (*each)(void *context, const State__Deployment *deployment), void *context);
+                      int (*each)(void *context, const State__Deployment *deployment),
+                      void *context);
 /* Newest first. */
 int table_service_events(struct txn *txn, uint64_t service_seq,
-                         int (*each)(void *context, const State__ServiceEvent *event), void *context);
+                         int (*each)(void *context, const State__ServiceEvent *event),
+                         void *context);
 int table_workers(struct txn *txn, uint64_t cluster_seq, uint64_t after_seq, table_each_seq each,
                   void *context);
 int table_tasks_of_cluster(struct txn *txn, uint64_t cluster_seq, bool desired_stopped,
