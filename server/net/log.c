@@ -46,5 +46,5 @@ void log_event(enum log_level level, const char *format, ...)
     if ((size_t)head + (size_t)body > sizeof line - 2)
         body = (int)sizeof line - head - 2;
     line[head + body] = '\n';
-    fwrite(line, 1, (size_t)(head + body + 1), stderr); /* One write: lines do not mix. */
+    fwrite(line, 1, (size_t)head + (size_t)body + 1, stderr); /* One write: lines do not mix. */
 }

@@ -23,7 +23,7 @@ static struct bytes text(const char *s)
 
 static void set_up(void)
 {
-    strcpy(dir, "/tmp/env-XXXXXX");
+    snprintf(dir, sizeof dir, "/tmp/env-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     ck_assert_int_eq(env_open(dir, 1 << 20, names, 2, &env), 0);
 }
