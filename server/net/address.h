@@ -2,7 +2,8 @@
  * Network addresses as people write them: "10.0.0.1:4511", "[::1]:4511", "manager-1:4511".
  *
  * A name that is not a number is resolved at once by getaddrinfo(), which may block for as long
- * as the resolver likes: parse at start-up or on a thread that may wait, not in a turn.
+ * as the resolver likes: parse at start-up or on a thread that may wait, not in a turn. Of
+ * several addresses the first is taken, IPv4 before IPv6.
  */
 #pragma once
 
