@@ -49,7 +49,7 @@ enum {
 struct stream_connect_config {
     const struct sockaddr_storage *to;     /* Copies. */
     const struct sockaddr_storage *source; /* Local address to leave from (port 0), or NULL. */
-    uint64_t timeout_ms;                   /* For connecting; 0 leaves it to the kernel. */
+    uint64_t timeout_ms;                   /* For connecting; 0: STREAM_DEAD_MS. */
     struct stream_owner owner;             /* Copies. */
 };
 
@@ -82,6 +82,11 @@ void stream_ask(struct stream *stream);
 
 /* The other end: as given to stream_connect(), or who was accepted. Borrowed from the stream. */
 const struct sockaddr_storage *stream_peer(const struct stream *stream);
+
+/* For listener.c: take the next connection from a listening handle. Gives *out; gone is called
+ * when its memory is returned. */
+int stream_accept(uv_tcp_t *listening, void (*gone)(void *context), void *context,
+                  struct stream **out);
 
 struct listener_config {
     const struct sockaddr_storage *at; /* Copies. Port 0: the kernel chooses. */
