@@ -16,6 +16,8 @@
 #define LIMIT_NAME_CHARS           255u
 #define LIMIT_TASK_DEFINITION_BYTES 65536u
 #define LIMIT_CONTAINERS           10u
+#define LIMIT_TASK_CPU             196608u   /* CPU units: 192 vCPUs. */
+#define LIMIT_TASK_MEMORY          25165824u /* MiB: 24 TiB. */
 #define LIMIT_RUN_TASK_COUNT       10
 #define LIMIT_DESCRIBE_TASKS       100u
 #define LIMIT_DESCRIBE_SERVICES    10u
