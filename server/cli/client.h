@@ -1,0 +1,24 @@
+/*
+ * A small client of a manager, or of what stands before one: one call, one connection, and a
+ * bound on how long it may take. Blocks; for the command line only.
+ */
+#pragma once
+
+#include <jansson.h>
+
+struct client_answer {
+    int status;   /* HTTP. */
+    json_t *body; /* Gives. */
+};
+
+/* GET http://HOST:PORT/path. -EINVAL: endpoint is no such URL; -ECONNREFUSED, -ETIMEDOUT, ...;
+ * -EPROTO: what answers there speaks something else. */
+int client_get(const char *endpoint, const char *path, unsigned timeout_ms,
+               struct client_answer *out);
+
+/* An ECS operation. Borrows the request. */
+int client_ecs(const char *endpoint, const char *action, const json_t *request, unsigned timeout_ms,
+               struct client_answer *out);
+
+/* A failure as a sentence for the user; static. */
+const char *client_reason(int r);
