@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/cli/cmd.h"
 #include "server/cli/verb.h"
 
 static int version_main(int argc, char **argv)
@@ -17,6 +18,8 @@ static int version_main(int argc, char **argv)
 }
 
 static const struct verb verbs[] = {
+    {"status", "[--endpoint URL]", "who leads, and how far the managers are", status_main},
+    {"logs", "TASK", "what a task's containers wrote", logs_main},
     {"version", NULL, "print the version", version_main},
 };
 

@@ -1,0 +1,10 @@
+/*
+ * The operator's verbs. Each is a main of its own (server/cli/verb.h).
+ */
+#pragma once
+
+/* `cais status`: who leads, in which term, how far the managers are. */
+int status_main(int argc, char **argv);
+
+/* `cais logs TASK`: what a task's containers wrote. */
+int logs_main(int argc, char **argv);
