@@ -16,17 +16,27 @@
 #define LIMIT_NAME_CHARS           255u
 #define LIMIT_TASK_DEFINITION_BYTES 65536u
 #define LIMIT_CONTAINERS           10u
+#define LIMIT_CONTAINER_MEMORY_MIN 4         /* MiB: less than a container runtime can start. */
+#define LIMIT_PORT_MAPPINGS        100u      /* Of one container, as in ECS. */
+#define LIMIT_STOP_TIMEOUT_S       86400
 #define LIMIT_TASK_CPU             196608u   /* CPU units: 192 vCPUs. */
 #define LIMIT_TASK_MEMORY          25165824u /* MiB: 24 TiB. */
 #define LIMIT_RUN_TASK_COUNT       10
 #define LIMIT_DESCRIBE_TASKS       100u
 #define LIMIT_DESCRIBE_SERVICES    10u
 #define LIMIT_DESCRIBE_CLUSTERS    100u
+#define LIMIT_DESCRIBE_CONTAINER_INSTANCES 100u
 #define LIMIT_PAGE                 100
 #define LIMIT_DESIRED_COUNT        5000 /* Tasks of a service: ECS's quota. */
+#define LIMIT_MAXIMUM_PERCENT      10000 /* Of the desired count, during a deployment. */
 #define LIMIT_CLIENT_TOKEN_CHARS   64u
+#define LIMIT_SERVICE_TOKEN_CHARS  36u   /* CreateService's, as in ECS. */
 #define LIMIT_STARTED_BY_CHARS     128u
+#define LIMIT_REASON_CHARS         1024u
+#define LIMIT_OVERRIDES_BYTES      8192u
 #define LIMIT_TAGS                 50u
+#define LIMIT_TAG_KEY_CHARS        128u
+#define LIMIT_TAG_VALUE_CHARS      256u
 #define LIMIT_SERVICE_EVENTS       100u
 
 /* Raft and peers. */
