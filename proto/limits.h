@@ -10,7 +10,7 @@
 #define LIMIT_API_CONNECTIONS  1024u
 #define LIMIT_API_PER_ADDRESS  1024u /* One relay in front of all clients is an ordinary set-up. */
 #define LIMIT_API_CALLS        4096u /* Waiting in the core; beyond it ThrottlingException. */
-#define LIMIT_API_TIMEOUT_MS   5000u /* After this a call is answered, whatever became of it. */
+#define LIMIT_API_TIMEOUT_MS   4000u /* After this a call is answered, whatever became of it. */
 
 /* Names, counts and lists, as in the ECS service model. */
 #define LIMIT_NAME_CHARS           255u

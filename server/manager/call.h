@@ -20,15 +20,16 @@ struct core;
 enum call_outcome {
     CALL_DONE,      /* result is set; its problem, if any, is for the user. */
     CALL_NO_LEADER, /* Nothing was done: no leader, no majority, or too much waiting. */
-    CALL_UNKNOWN,   /* It may or may not have been done: leadership was lost on the way, or time was up. */
+    CALL_UNKNOWN,   /* It may or may not have been done: leadership was lost on the way, or time was
+                       up. */
     CALL_STALE,     /* Read without confirmation, as the caller had asked. */
 };
 
 struct call {
-    struct list link;            /* The core's while submitted. */
-    const char *action;          /* ECS operation name, static. */
-    bool write;                  /* Proposes a command; otherwise confirms a read. */
-    bool stale;                  /* A read of this manager's own state is enough. */
+    struct list link;                /* The core's while submitted. */
+    const char *action;              /* ECS operation name, static. */
+    bool write;                      /* Proposes a command; otherwise confirms a read. */
+    bool stale;                      /* A read of this manager's own state is enough. */
     const ProtobufCMessage *request; /* Borrowed until done. Writes only. */
     void (*done)(struct call *call);
 
@@ -37,8 +38,9 @@ struct call {
     Command__CommandResult *result; /* Gives. Writes that are CALL_DONE; otherwise NULL. */
 
     /* The core's own. */
-    uint64_t number;      /* Of this call, while it is with the leader. */
-    uint64_t index;       /* Applied this far: answer. */
+    uint64_t number; /* Of this call, while it is with the leader. */
+    uint64_t to;     /* Who that is. */
+    uint64_t index;  /* Applied this far: answer. */
     uint64_t deadline_ms;
 };
 

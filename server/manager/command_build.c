@@ -10,7 +10,7 @@
 #include "proto/base/must.h"
 
 /* A message is data all the way down, so the copy of a request is what its packed form says. */
-static ProtobufCMessage *copy_of(const ProtobufCMessage *message)
+ProtobufCMessage *command_copy(const ProtobufCMessage *message)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
     uint8_t *packed = mem_zeroed(1, len ? len : 1);
@@ -34,7 +34,7 @@ static char **token_of(ProtobufCMessage *request)
 
 void command_digest(const ProtobufCMessage *request, ProtobufCBinaryData *out)
 {
-    ProtobufCMessage *copy = copy_of(request);
+    ProtobufCMessage *copy = command_copy(request);
     char **token = token_of(copy);
     size_t len;
     uint8_t *packed;
@@ -180,7 +180,7 @@ int command_build(const char *action, const ProtobufCMessage *request, const str
     command = mem_new(Command__Command);
     command__command__init(command);
     command->time_ms = stamp->time_ms;
-    kind->fill(command, copy_of(request), stamp->rng);
+    kind->fill(command, command_copy(request), stamp->rng);
     *out = command;
     return 0;
 }

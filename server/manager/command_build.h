@@ -26,6 +26,9 @@ int command_build(const char *action, const ProtobufCMessage *request, const str
  * a forwarded call is unpacked as. */
 const ProtobufCMessageDescriptor *command_request(const char *action);
 
+/* A message of its own with the same content. Gives. */
+ProtobufCMessage *command_copy(const ProtobufCMessage *message);
+
 /* SHA-256 of a request without its clientToken: what makes a repeated token the same call. Gives
  * out->data. */
 void command_digest(const ProtobufCMessage *request, ProtobufCBinaryData *out);

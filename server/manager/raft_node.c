@@ -149,8 +149,9 @@ static int send_append(struct raft_node *node, const struct raft_message *messag
         scope(buffer_fini) struct buffer entries = {0};
         struct wire_frame wire;
         size_t bytes = 0, count = 0;
+        bool known = wire_encode(message, node->config.id, &wire);
 
-        must(wire_encode(message, node->config.id, &wire));
+        must(known);
         wire.append.prev_log_index = next - 1;
         wire.append.prev_log_term = prev_term;
         wire.append.seq = ++node->seq;
@@ -328,9 +329,9 @@ static int bootstrap(struct raft_node *node)
         char address[24];
 
         snprintf(address, sizeof address, "%llu", (unsigned long long)node->members[i]);
-        must(raft_configuration_add(&first, node->members[i], address, RAFT_VOTER) == 0);
+        worked(raft_configuration_add(&first, node->members[i], address, RAFT_VOTER));
     }
-    must(raft_configuration_encode(&first, &encoded) == 0);
+    worked(raft_configuration_encode(&first, &encoded));
     entry.data = (struct bytes){encoded.base, encoded.len};
     r = log_append(node->txn, 1, &entry);
     if (r == 0)

@@ -26,11 +26,13 @@ static void refuse_stale(struct raft_node *node, uint64_t to)
 {
     struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT, .server_id = to};
     struct wire_frame wire;
+    bool known;
 
     message.append_entries_result.version = 2;
     message.append_entries_result.term = raft_current_term(&node->raft);
     message.append_entries_result.rejected = 1;
-    must(wire_encode(&message, node->config.id, &wire));
+    known = wire_encode(&message, node->config.id, &wire);
+    must(known);
     wire.append_result.stale = true;
     node->config.send(node->config.context, to, &wire.frame);
 }

@@ -1,0 +1,460 @@
+/*
+ * The turn. Its order is the promise: frames and calls in, Raft, apply, the leader's plans, one
+ * commit, and only then frames and answers out.
+ */
+#include "server/manager/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "proto/base/must.h"
+#include "server/manager/core_internal.h"
+#include "storage/log.h"
+
+/* A frame received and not yet looked at. */
+struct received {
+    struct list link;
+    Peer__PeerFrame *frame;
+};
+
+void core_hold(struct core *core, uint64_t to, const Peer__PeerFrame *frame)
+{
+    size_t len = peer__peer_frame__get_packed_size(frame);
+    struct held_frame *held = mem_zeroed(1, sizeof *held + len);
+
+    held->to = to;
+    held->len = len;
+    peer__peer_frame__pack(frame, held->bytes);
+    list_append(&core->held, &held->link);
+}
+
+static void hold_for_raft(void *context, uint64_t to, const Peer__PeerFrame *frame)
+{
+    core_hold(context, to, frame);
+}
+
+void core_answer_rpc(struct core *core, struct rpc *rpc, ProtobufCMessage *response)
+{
+    rpc->response = response;
+    list_append(&core->answered_rpcs, &rpc->link);
+}
+
+/* ---- in */
+
+void core_receive(struct core *core, Peer__PeerFrame *frame)
+{
+    struct received *received = mem_new(struct received);
+
+    received->frame = frame;
+    list_append(&core->frames, &received->link);
+}
+
+void core_peer_lost(struct core *core, uint64_t peer)
+{
+    if (peer < 64)
+        core->lost_peers |= 1ull << peer;
+}
+
+static bool inbox_add(struct core *core, struct list *to, struct list *link)
+{
+    bool open;
+
+    pthread_mutex_lock(&core->inbox_lock);
+    open = !core->inbox_closed;
+    if (open)
+        list_append(to, link);
+    pthread_mutex_unlock(&core->inbox_lock);
+    if (open)
+        core->config.wake(core->config.context);
+    return open;
+}
+
+void core_submit(struct core *core, struct call *call)
+{
+    list_init(&call->link);
+    call->result = NULL;
+    if (inbox_add(core, &core->inbox_calls, &call->link))
+        return;
+    call->outcome = CALL_NO_LEADER;
+    call->done(call);
+}
+
+void core_rpc(struct core *core, struct rpc *rpc)
+{
+    list_init(&rpc->link);
+    rpc->response = NULL;
+    if (!inbox_add(core, &core->inbox_rpcs, &rpc->link))
+        rpc->done(rpc); /* Without a response: the connection ends with the process. */
+}
+
+static int take_inbox(struct core *core)
+{
+    struct list calls, rpcs;
+
+    list_init(&calls);
+    list_init(&rpcs);
+    pthread_mutex_lock(&core->inbox_lock);
+    list_splice(&calls, &core->inbox_calls);
+    list_splice(&rpcs, &core->inbox_rpcs);
+    pthread_mutex_unlock(&core->inbox_lock);
+    calls_take(core, &calls);
+    return err_up(dispatch_take(core, &rpcs));
+}
+
+static int take_frames(struct core *core)
+{
+    int r = 0;
+
+    list_each (link, &core->frames) {
+        struct received *received = list_entry(link, struct received, link);
+
+        list_remove(link);
+        if (r == 0)
+            r = raft_node_receive(core->raft, received->frame);
+        if (r == 0)
+            calls_receive(core, received->frame);
+        peer__peer_frame__free_unpacked(received->frame, NULL);
+        free(received);
+    }
+    return err_up(r);
+}
+
+static void take_lost_peers(struct core *core)
+{
+    for (uint64_t id = 1; core->lost_peers != 0 && id < 64; id++) {
+        if (!(core->lost_peers & 1ull << id))
+            continue;
+        raft_node_peer_lost(core->raft, id);
+        calls_peer_lost(core, id);
+    }
+    core->lost_peers = 0;
+}
+
+/* ---- apply */
+
+static int follow_changes(struct core *core)
+{
+    int r = view_feed(core->view, core->txn, &core->changes);
+
+    for (size_t i = 0; r == 0 && i < core->changes.count; i++)
+        if (core->changes.items[i].kind == CHANGE_WORKER)
+            r = dispatch_changed(core, core->changes.items[i].seq);
+    if (core->changes.count > 0)
+        core->view_changed = true;
+    core->changes.count = 0;
+    return err_up(r);
+}
+
+static int apply_committed(struct core *core)
+{
+    struct log_entry entry;
+    uint64_t index;
+    int r;
+
+    while ((r = raft_node_next(core->raft, &index, &entry)) == 0) {
+        Command__CommandResult *result = NULL;
+
+        r = apply(core->txn, index, entry.data, &core->changes, &result);
+        if (r < 0)
+            return err_up(r);
+        r = follow_changes(core);
+        proposals_applied(core, index, result);
+        if (r < 0)
+            return err_up(r);
+    }
+    return r == RAFT_NODE_NONE ? 0 : err_up(r);
+}
+
+/* ---- leadership */
+
+static int notice_leadership(struct core *core)
+{
+    uint64_t term = raft_node_term(core->raft);
+    bool leads = raft_node_leads(core->raft);
+    bool ready = raft_node_ready(core->raft);
+    bool lost = core->leads && (!leads || term != core->term);
+    bool gained = ready && (!core->ready || term != core->term);
+
+    core->term = term;
+    core->leads = leads;
+    core->ready = ready;
+    if (lost) {
+        proposals_abandon(core);
+        dispatch_lose(core);
+        lead_lose(core);
+    }
+    calls_leadership(core);
+    return gained ? err_up(dispatch_lead(core)) : 0;
+}
+
+/* ---- out */
+
+static void send_held(struct core *core)
+{
+    list_each (link, &core->held) {
+        struct held_frame *held = list_entry(link, struct held_frame, link);
+
+        list_remove(link);
+        core->config.send(core->config.context, held->to, (struct bytes){held->bytes, held->len});
+        free(held);
+    }
+}
+
+static void hand_back_rpcs(struct core *core)
+{
+    list_each (link, &core->answered_rpcs) {
+        struct rpc *rpc = list_entry(link, struct rpc, link);
+
+        list_remove(link);
+        rpc->done(rpc);
+    }
+}
+
+static void publish_status(struct core *core)
+{
+    struct core_status status = {
+        .id = core->config.id,
+        .leader = raft_node_leader(core->raft),
+        .term = raft_node_term(core->raft),
+        .last_index = raft_node_last_index(core->raft),
+        .commit_index = raft_node_commit_index(core->raft),
+        .applied_index = raft_node_applied_index(core->raft),
+        .ready = raft_node_ready(core->raft),
+    };
+
+    pthread_mutex_lock(&core->status_lock);
+    core->status = status;
+    pthread_mutex_unlock(&core->status_lock);
+}
+
+void core_status(struct core *core, struct core_status *out)
+{
+    pthread_mutex_lock(&core->status_lock);
+    *out = core->status;
+    pthread_mutex_unlock(&core->status_lock);
+}
+
+/* ---- the turn */
+
+static int collect(struct core *core)
+{
+    int r = raft_node_begin(core->raft, core->txn, core->now_ms);
+
+    if (r < 0)
+        return err_up(r);
+    take_lost_peers(core);
+    r = take_frames(core);
+    if (r < 0)
+        return err_up(r);
+    r = raft_node_tick(core->raft);
+    if (r < 0)
+        return err_up(r);
+    r = notice_leadership(core);
+    if (r < 0)
+        return err_up(r);
+    return err_up(take_inbox(core));
+}
+
+static int decide(struct core *core)
+{
+    int r = apply_committed(core);
+
+    if (r < 0)
+        return err_up(r);
+    r = notice_leadership(core); /* What was applied may have made this leader ready. */
+    if (r < 0)
+        return err_up(r);
+    r = calls_turn(core);
+    if (r < 0)
+        return err_up(r);
+    r = dispatch_turn(core);
+    if (r < 0)
+        return err_up(r);
+    r = lead_turn(core);
+    if (r < 0)
+        return err_up(r);
+    r = proposals_submit(core);
+    if (r < 0)
+        return err_up(r);
+    return err_up(raft_node_end(core->raft));
+}
+
+static int turn_once(struct core *core)
+{
+    int r = env_write(core->config.env, &core->txn);
+
+    if (r < 0)
+        return err_up(r);
+    r = collect(core);
+    if (r == 0)
+        r = decide(core);
+    if (r < 0) {
+        txn_abort(steal(core->txn));
+        return err_up(r);
+    }
+    r = txn_commit(steal(core->txn));
+    if (r < 0)
+        return err_up(r);
+    send_held(core);
+    publish_status(core);
+    proposals_finish(core);
+    calls_hand_back(core);
+    hand_back_rpcs(core);
+    send_held(core); /* Answers to calls of other managers. */
+    return 0;
+}
+
+int core_turn(struct core *core, uint64_t now_ms, uint64_t wall_ms)
+{
+    must(!core->stopped);
+    if (now_ms > core->now_ms)
+        core->now_ms = now_ms;
+    core->wall_ms = wall_ms;
+    do {
+        int r = turn_once(core);
+
+        if (r < 0)
+            return err_up(r);
+    } while (raft_node_owes(core->raft));
+    return 0;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t core_deadline(const struct core *core)
+{
+    uint64_t at = raft_node_deadline(core->raft);
+
+    at = sooner(at, calls_deadline(core));
+    at = sooner(at, dispatch_deadline(core));
+    return sooner(at, lead_deadline(core));
+}
+
+/* ---- life */
+
+static void init_lists(struct core *core)
+{
+    struct list *heads[] = {
+        &core->inbox_calls, &core->inbox_rpcs, &core->frames,        &core->held,
+        &core->finished,    &core->answered,   &core->answered_rpcs, &core->proposing,
+        &core->proposed,    &core->parked,     &core->reading,       &core->rounds,
+        &core->forwarded,   &core->applying,
+    };
+
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        list_init(heads[i]);
+}
+
+static int load(struct core *core)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    struct raft_node_config raft = {
+        .id = core->config.id,
+        .members = core->members,
+        .member_count = core->config.member_count,
+        .election_ms = core->config.election_ms,
+        .heartbeat_ms = core->config.raft_heartbeat_ms,
+        .seed = rng_next(&core->rng),
+        .send = hold_for_raft,
+        .context = core,
+    };
+    int r = env_write(core->config.env, &txn);
+
+    if (r < 0)
+        return err_up(r);
+    r = log_format(txn);
+    if (r == 0)
+        r = raft_node_open(&raft, txn, core->now_ms, &core->raft);
+    if (r == 0)
+        r = view_feed_all(core->view, txn);
+    if (r < 0)
+        return err_up(r);
+    return err_up(txn_commit(steal(txn)));
+}
+
+int core_open(const struct core_config *config, uint64_t now_ms, uint64_t wall_ms,
+              struct core **out)
+{
+    struct core *core = mem_new(struct core);
+    int r;
+
+    must(config->member_count <= LIMIT_MANAGERS);
+    core->config = *config;
+    for (size_t i = 0; i < config->member_count; i++)
+        core->members[i] = config->members[i];
+    core->config.members = core->members;
+    core->now_ms = now_ms;
+    core->wall_ms = wall_ms;
+    rng_seed(&core->rng, config->seed);
+    pthread_mutex_init(&core->inbox_lock, NULL);
+    pthread_mutex_init(&core->status_lock, NULL);
+    init_lists(core);
+    core->view = view_new();
+    core->view_changed = true;
+    r = load(core);
+    if (r < 0) {
+        core_free(core);
+        return err_up(r);
+    }
+    publish_status(core);
+    *out = core;
+    return 0;
+}
+
+void core_stop(struct core *core)
+{
+    struct list calls, rpcs;
+
+    list_init(&calls);
+    list_init(&rpcs);
+    core->stopped = true;
+    pthread_mutex_lock(&core->inbox_lock);
+    core->inbox_closed = true;
+    list_splice(&calls, &core->inbox_calls);
+    list_splice(&rpcs, &core->inbox_rpcs);
+    pthread_mutex_unlock(&core->inbox_lock);
+    calls_take(core, &calls);
+    list_splice(&core->answered_rpcs, &rpcs);
+    proposals_abandon(core);
+    proposals_finish(core);
+    calls_stop(core);
+    dispatch_stop(core);
+    calls_hand_back(core);
+    hand_back_rpcs(core);
+}
+
+static void drop_frames(struct core *core)
+{
+    list_each (link, &core->frames) {
+        struct received *received = list_entry(link, struct received, link);
+
+        list_remove(link);
+        peer__peer_frame__free_unpacked(received->frame, NULL);
+        free(received);
+    }
+    list_each (link, &core->held) {
+        list_remove(link);
+        free(list_entry(link, struct held_frame, link));
+    }
+}
+
+void core_free(struct core *core)
+{
+    if (!core)
+        return;
+    if (!core->stopped)
+        core_stop(core);
+    drop_frames(core);
+    raft_node_free(core->raft);
+    view_free(core->view);
+    changes_fini(&core->changes);
+    free(core->sessions);
+    pthread_mutex_destroy(&core->inbox_lock);
+    pthread_mutex_destroy(&core->status_lock);
+    free(core);
+}

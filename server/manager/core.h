@@ -1,0 +1,66 @@
+/*
+ * The core of a manager: one thread, one write transaction at a time, one commit a turn.
+ *
+ * Frames from peers, API calls, worker calls and timers become events for Raft; what Raft has
+ * committed is applied to the tables in the same transaction; only after the commit do frames
+ * leave and answers go out. It knows no socket and no clock: time comes with each turn, so the same
+ * core runs in a manager's loop and under a simulated clock, network and disk.
+ *
+ * Any -errno of core_turn means that memory is ahead of the disk: log it and end the process;
+ * opening the directory again is the recovery.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/peer.pb-c.h"
+#include "server/manager/call.h"
+#include "server/manager/rpc.h"
+#include "storage/env.h"
+
+struct core;
+
+struct core_config {
+    uint64_t id;
+    const uint64_t *members; /* Ids of the first voters; copied. */
+    size_t member_count;
+    const char *const *rpc_addresses; /* Of each member, as workers reach it; borrowed for good. */
+    const char *region; /* Of the ARNs; borrowed for good. Written once, by the first leader. */
+    const char *account;
+    struct env *env; /* Borrowed until core_free. */
+    unsigned election_ms;
+    unsigned raft_heartbeat_ms;
+    unsigned worker_heartbeat_ms; /* The longest a Pull is held. */
+    unsigned worker_lost_ms;      /* Silence after which a worker's tasks are replaced. */
+    uint64_t seed;
+
+    /* Send to a peer, now: everything it promises is durable. Borrows the bytes. */
+    void (*send)(void *context, uint64_t to, struct bytes frame);
+    /* From any thread: run a turn soon. */
+    void (*wake)(void *context);
+    void *context;
+};
+
+/* Load state and join. now_ms: a clock that never goes back; wall_ms: since the epoch. Gives *out.
+ */
+int core_open(const struct core_config *config, uint64_t now_ms, uint64_t wall_ms,
+              struct core **out);
+
+/* End every call and refuse new ones; no turn may follow. */
+void core_stop(struct core *core);
+void core_free(struct core *core);
+
+/* Do what there is to do. */
+int core_turn(struct core *core, uint64_t now_ms, uint64_t wall_ms);
+
+/* When core_turn has something to do next if nothing else happens, on now_ms's clock. */
+uint64_t core_deadline(const struct core *core);
+
+/* On the core's thread, between turns: a frame arrived (takes it), the connection to a peer broke.
+ */
+void core_receive(struct core *core, Peer__PeerFrame *frame);
+void core_peer_lost(struct core *core, uint64_t peer);
+
+/* From any thread: a worker's call. Borrows it until its done. */
+void core_rpc(struct core *core, struct rpc *rpc);

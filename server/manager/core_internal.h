@@ -1,0 +1,165 @@
+/*
+ * What the parts of the core share; for core.c, calls.c, proposals.c, dispatch.c and lead.c only.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "proto/base/list.h"
+#include "proto/base/rng.h"
+#include "proto/limits.h"
+#include "scheduler/view.h"
+#include "server/manager/core.h"
+#include "server/manager/raft_node.h"
+#include "storage/apply.h"
+
+struct session;
+
+/* A command on its way into the log, and who waits for what it comes to. */
+struct proposal {
+    struct list link; /* Of core.proposed, by ascending index; then of core.finished. */
+    uint64_t index;   /* 0: not submitted yet. */
+    struct buffer command;
+    /* Called after the commit with what applying came to (borrowed), or NULL: leadership was
+     * lost or the log would not take it; `submitted` tells whether it may still be applied. */
+    void (*applied)(struct core *core, struct proposal *proposal,
+                    const Command__CommandResult *result);
+    bool submitted;
+    struct call *call; /* What the callback needs; each is NULL or 0 where it does not apply. */
+    struct rpc *rpc;
+    uint64_t token;
+    size_t task_count; /* Tasks that the result must name to be whole. */
+    uint64_t worker_seq;
+    Command__CommandResult *result;
+};
+
+/* Bytes for a peer, held until the commit. */
+struct held_frame {
+    struct list link;
+    uint64_t to;
+    size_t len;
+    uint8_t bytes[];
+};
+
+/* Reads that share one ReadIndex round. */
+struct read_round {
+    struct list link;
+    uint64_t round;
+    uint64_t index;
+    uint64_t term;
+    struct list calls;
+};
+
+struct core {
+    struct core_config config;
+    uint64_t members[LIMIT_MANAGERS];
+    struct raft_node *raft;
+    struct view *view;
+    struct rng rng;
+    bool stopped;
+
+    /* From other threads. */
+    pthread_mutex_t inbox_lock;
+    struct list inbox_calls;
+    struct list inbox_rpcs;
+    size_t inbox_count;
+    bool inbox_closed;
+
+    /* The turn. */
+    struct txn *txn;
+    uint64_t now_ms;
+    uint64_t wall_ms;
+    struct list frames;   /* Received, in order. */
+    struct list held;     /* To send after the commit. */
+    struct list finished; /* Proposals whose callback is due after the commit. */
+    struct list answered; /* Calls to be handed back after the commit. */
+    struct list answered_rpcs;
+    uint64_t lost_peers; /* A bit for each member. */
+    struct changes changes;
+
+    /* What waits. */
+    struct list proposing; /* Built in this turn, not yet in the log. */
+    struct list proposed;  /* In the log, not yet applied. */
+    struct list parked;    /* Calls that wait for a leader to be known or ready. */
+    struct list reading;   /* Calls for the next ReadIndex round. */
+    struct list rounds;    /* Rounds under way. */
+    struct list forwarded; /* Calls with the leader. */
+    struct list applying;  /* Calls answered once index is applied here. */
+    size_t call_count;
+    uint64_t call_number;
+    uint64_t calls_checked_ms; /* When deadlines were last looked at. */
+    uint64_t
+        forward_after_ms; /* The supposed leader has said that it is none: not at once again. */
+    uint64_t known_leader;
+
+    /* Leadership as of the last turn, to notice when it changes. */
+    uint64_t term;
+    bool leads;
+    bool ready;
+
+    /* The leader's. */
+    bool settings_proposed;
+    uint64_t schedule_at_ms; /* wall_ms at which to schedule though nothing changed. */
+    bool view_changed;
+    uint64_t expire_at_ms;
+
+    /* Dispatch. Indexed by worker seq, which are dense. */
+    struct session **sessions;
+    size_t session_count;
+    uint64_t silence_checked_ms;
+
+    /* For core_status, under its own lock. */
+    pthread_mutex_t status_lock;
+    struct core_status status;
+};
+
+/* ---- core.c */
+void core_hold(struct core *core, uint64_t to, const Peer__PeerFrame *frame);
+void core_answer_rpc(struct core *core, struct rpc *rpc, ProtobufCMessage *response);
+
+/* ---- proposals.c: the first door */
+/* Queue a command for this turn's submission. Takes command. Gives the proposal to the core; the
+ * caller sets who waits. */
+struct proposal *propose(struct core *core, Command__Command *command,
+                         void (*applied)(struct core *core, struct proposal *proposal,
+                                         const Command__CommandResult *result));
+Command__Command *command_new(const struct core *core);
+int proposals_submit(struct core *core);
+/* An entry was applied: keep its result for whoever proposed it. Takes result. */
+void proposals_applied(struct core *core, uint64_t index, Command__CommandResult *result);
+/* Leadership was lost: what waits will not be heard of. */
+void proposals_abandon(struct core *core);
+/* After the commit: call back. */
+void proposals_finish(struct core *core);
+void proposal_free(struct proposal *proposal);
+
+/* ---- calls.c: API calls, here and forwarded */
+void calls_take(struct core *core, struct list *arrived);
+int calls_turn(struct core *core);
+void calls_receive(struct core *core, const Peer__PeerFrame *frame);
+void calls_leadership(struct core *core); /* Leader, term or readiness changed. */
+void calls_peer_lost(struct core *core, uint64_t peer);
+void calls_stop(struct core *core);
+uint64_t calls_deadline(const struct core *core);
+void calls_hand_back(struct core *core);
+void call_finish(struct core *core, struct call *call, enum call_outcome outcome);
+
+/* ---- dispatch.c: workers */
+int dispatch_take(struct core *core, struct list *arrived);
+int dispatch_turn(struct core *core);
+int dispatch_changed(struct core *core, uint64_t worker_seq);
+int dispatch_lead(struct core *core);  /* This manager now leads and is ready. */
+void dispatch_lose(struct core *core); /* No longer. */
+void dispatch_stop(struct core *core);
+uint64_t dispatch_deadline(const struct core *core);
+
+/* ---- lead.c: what only a ready leader does */
+int lead_run_task(struct core *core, const Ecs__RunTaskRequest *request, Command__Command *command,
+                  uint64_t *out_token, Command__Problem **out_problem);
+int lead_turn(struct core *core);
+void lead_lose(struct core *core);
+uint64_t lead_deadline(const struct core *core);
+
+/* ---- view_feed.c: tables -> view */
+int view_feed_all(struct view *view, struct txn *txn);
+int view_feed(struct view *view, struct txn *txn, const struct changes *changes);
