@@ -1,0 +1,20 @@
+/*
+ * Where settings come from: /etc/cais/cais.conf, then CAIS_* variables, then flags; later wins.
+ *
+ * All three have the same names: flag --api-port, variable CAIS_API_PORT, line `api-port = 4510`.
+ * The first two are put in front of the flags as if they had been typed, so one parser, one
+ * set of checks and one form of error serve all.
+ */
+#pragma once
+
+#include <argp.h>
+
+/* The arguments of a verb with its settings in front, for argp_parse. Only long options listed in
+ * `options` are looked for; one without an argument is given when its value is "true" or "1".
+ * Gives *out_argv, an array of *out_argc strings and a NULL, which lives as long as the process:
+ * argp hands out pointers into it. -EINVAL: a line of the file is not `name = value` or names
+ * something unknown; it is told on standard error. */
+int settings_arguments(const struct argp_option *options, const char *file, int argc, char **argv,
+                       int *out_argc, char ***out_argv);
+
+#define SETTINGS_FILE "/etc/cais/cais.conf"
