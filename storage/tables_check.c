@@ -1,0 +1,506 @@
+/*
+ * One pass over clusters, services, deployments and workers collects what is stored; one over
+ * tasks adds up what should be; the rest compares. An index is right when every record has its
+ * key in it and it holds as many keys as there are such records.
+ */
+#include "storage/tables_check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "storage/tables_record.h"
+#include "storage/tables_write.h"
+
+/* Added up for one cluster, deployment or worker. */
+struct sum {
+    uint64_t seq;
+    uint64_t owner; /* Cluster of a worker, service of a deployment. */
+    uint64_t pending;
+    uint64_t running;
+    uint64_t stopping;
+    uint64_t services; /* ACTIVE ones of a cluster. */
+    uint64_t workers;  /* ACTIVE and DRAINING ones of a cluster. */
+    uint64_t cpu;
+    uint64_t memory;
+    uint64_t ports;      /* How many, */
+    uint64_t ports_hash; /* and which, whatever their order. */
+    uint64_t changed_index;
+};
+
+struct sums {
+    struct sum *items;
+    size_t count;
+};
+
+struct check {
+    struct txn *txn;
+    char *text;
+    struct sums clusters;
+    struct sums deployments; /* Sorted by seq once all are there. */
+    struct sums workers;
+    uint64_t keys[TABLE_COUNT]; /* How many there should be. */
+};
+
+/* The first difference stays. Returns 1, which ends a walk. */
+__attribute__((format(printf, 2, 3))) static int differs(struct check *c, const char *format, ...)
+{
+    va_list args;
+    char text[256];
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (!c->text)
+        c->text = mem_string(text);
+    return 1;
+}
+
+static struct sum *sums_add(struct sums *sums, uint64_t seq, uint64_t owner)
+{
+    struct sum *sum;
+
+    sums->items = mem_resize(sums->items, sums->count + 1, sizeof *sums->items);
+    sum = &sums->items[sums->count++];
+    *sum = (struct sum){.seq = seq, .owner = owner};
+    return sum;
+}
+
+static int compare_sums(const void *left, const void *right)
+{
+    const struct sum *a = left, *b = right;
+
+    return a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
+static struct sum *sums_find(const struct sums *sums, uint64_t seq)
+{
+    struct sum key = {.seq = seq};
+
+    if (sums->count == 0)
+        return NULL;
+    return bsearch(&key, sums->items, sums->count, sizeof key, compare_sums);
+}
+
+/* Is this key there, and does it lead to seq (0: to nothing)? */
+static int expect_key(struct check *c, enum table table, const struct key *key, uint64_t seq)
+{
+    struct bytes value;
+    int r = txn_get(c->txn, table, key_bytes(key), &value);
+
+    c->keys[table]++;
+    if (r < 0)
+        return err_up(r);
+    if (r > 0)
+        return differs(c, "%s: no key for %llu", table_names[table], (unsigned long long)seq);
+    if (value.len == 8 && seq != 0 && be64_get(value.base) == seq)
+        return 0;
+    return value.len == 0 && seq == 0 ? 0
+                                      : differs(c, "%s: a key leads elsewhere", table_names[table]);
+}
+
+static int expect_mark(struct check *c, enum table table, uint64_t first, uint64_t second)
+{
+    struct key key;
+
+    key_seqs(&key, first, second);
+    return expect_key(c, table, &key, 0);
+}
+
+/* ---- clusters, services, deployments, workers */
+
+static int each_cluster(void *context, const State__Cluster *cluster)
+{
+    struct check *c = context;
+
+    sums_add(&c->clusters, cluster->seq, 0);
+    c->keys[TABLE_CLUSTER_COUNT]++;
+    return 0;
+}
+
+static int each_deployment(void *context, const State__Deployment *deployment)
+{
+    struct check *c = context;
+
+    sums_add(&c->deployments, deployment->seq, deployment->service_seq);
+    c->keys[TABLE_DEPLOYMENT]++;
+    return 0;
+}
+
+static int check_events(struct check *c, const State__Service *service)
+{
+    uint64_t last = service->event_count;
+    uint64_t kept = last < LIMIT_SERVICE_EVENTS ? last : LIMIT_SERVICE_EVENTS;
+    struct bytes value;
+    struct key key;
+    int r;
+
+    c->keys[TABLE_SERVICE_EVENT] += kept;
+    for (uint64_t i = 0; i < kept; i++) {
+        key_seqs(&key, service->seq, last - i);
+        r = txn_get(c->txn, TABLE_SERVICE_EVENT, key_bytes(&key), &value);
+        if (r != 0)
+            return r > 0 ? differs(c, "service %s: event %llu is missing", service->name,
+                                   (unsigned long long)(last - i))
+                         : err_up(r);
+    }
+    return 0;
+}
+
+static int each_service(void *context, const State__Service *service)
+{
+    struct check *c = context;
+    struct sum *cluster = sums_find(&c->clusters, service->cluster_seq);
+    State__Deployment *primary;
+    int r;
+
+    if (!cluster)
+        return differs(c, "service %s: no cluster", service->name);
+    cluster->services += service->status == STATE__SERVICE_STATUS__SERVICE_ACTIVE;
+    r = table_deployment(c->txn, service->seq, service->primary_deployment_seq, &primary);
+    if (r > 0)
+        return differs(c, "service %s: no primary deployment", service->name);
+    if (r < 0)
+        return err_up(r);
+    state__deployment__free_unpacked(primary, NULL);
+    r = check_events(c, service);
+    if (r == 0)
+        r = expect_mark(c, TABLE_SERVICE_OF_CLUSTER, service->cluster_seq, service->seq);
+    if (r == 0)
+        r = table_deployments(c->txn, service->seq, each_deployment, c);
+    return r;
+}
+
+static int check_worker(struct check *c, const State__Worker *worker)
+{
+    struct sum *cluster = sums_find(&c->clusters, worker->cluster_seq);
+    struct key key;
+    int r;
+
+    if (!cluster)
+        return differs(c, "worker %s: no cluster", worker->id);
+    cluster->workers += worker->status != STATE__WORKER_STATUS__WORKER_INACTIVE;
+    sums_add(&c->workers, worker->seq, worker->cluster_seq);
+    c->keys[TABLE_WORKER_USAGE]++;
+    if (!key_id(&key, worker->id))
+        return differs(c, "worker %s: no id", worker->id);
+    r = expect_key(c, TABLE_WORKER_ID, &key, worker->seq);
+    return r ? r : expect_mark(c, TABLE_WORKER_OF_CLUSTER, worker->cluster_seq, worker->seq);
+}
+
+static int each_worker(void *context, struct txn *txn, uint64_t seq)
+{
+    State__Worker *worker;
+    int r = table_worker(txn, seq, &worker);
+
+    if (r != 0)
+        return r > 0 ? differs(context, "worker: no record") : err_up(r);
+    r = check_worker(context, worker);
+    state__worker__free_unpacked(worker, NULL);
+    return r;
+}
+
+/* ---- tasks */
+
+static uint64_t port_hash(const State__Port *port)
+{
+    uint64_t word = ((uint64_t)port->number << 1 | (port->udp ? 1u : 0u)) + 1;
+
+    word *= UINT64_C(0x9e3779b97f4a7c15);
+    return word ^ word >> 31;
+}
+
+static void add_to(struct sum *sum, const State__Task *task, const State__TaskStatus *status)
+{
+    if (status->state < STATE__TASK_STATE__TASK_RUNNING)
+        sum->pending++;
+    else
+        sum->running++;
+    sum->cpu += task->cpu;
+    sum->memory += task->memory;
+    sum->ports += task->n_host_ports;
+    for (size_t i = 0; i < task->n_host_ports; i++)
+        sum->ports_hash += port_hash(task->host_ports[i]);
+}
+
+static int add_to_deployment(struct check *c, const State__Task *task,
+                             const State__TaskStatus *status)
+{
+    struct sum *sum = sums_find(&c->deployments, task->deployment_seq);
+
+    if (task->service_seq == 0)
+        return 0;
+    if (!sum || sum->owner != task->service_seq)
+        return differs(c, "task %s: no deployment", task->id);
+    if (status->desired_stopped)
+        sum->stopping++;
+    else if (status->state < STATE__TASK_STATE__TASK_RUNNING)
+        sum->pending++;
+    else
+        sum->running++;
+    return 0;
+}
+
+static int check_indexes(struct check *c, const State__Task *task, const State__TaskStatus *status)
+{
+    struct key key;
+    int r;
+
+    c->keys[TABLE_TASK_STATUS]++;
+    if (!key_id(&key, task->id))
+        return differs(c, "task %s: no id", task->id);
+    r = expect_key(c, TABLE_TASK_ID, &key, task->seq);
+    key_seq(&key, task->cluster_seq);
+    key_add_byte(&key, status->desired_stopped ? 1 : 0);
+    key_add_u64(&key, task->seq);
+    if (r == 0)
+        r = expect_key(c, TABLE_TASK_OF_CLUSTER, &key, 0);
+    if (r == 0 && task->service_seq != 0)
+        r = expect_mark(c, TABLE_TASK_OF_SERVICE, task->service_seq, task->seq);
+    if (r != 0)
+        return r;
+    if (status->state == STATE__TASK_STATE__TASK_STOPPED)
+        return expect_mark(c, TABLE_TASK_STOPPED, status->stopped_ms, task->seq);
+    return expect_mark(c, TABLE_TASK_OF_WORKER, task->worker_seq, task->seq);
+}
+
+static int check_task(struct check *c, const State__Task *task, const State__TaskStatus *status)
+{
+    struct sum *cluster = sums_find(&c->clusters, task->cluster_seq);
+    struct sum *worker = sums_find(&c->workers, task->worker_seq);
+
+    if (!cluster || !worker || worker->owner != task->cluster_seq)
+        return differs(c, "task %s: no cluster or no worker in it", task->id);
+    if (status->version == 0)
+        return differs(c, "task %s: no version", task->id);
+    if (status->state >= STATE__TASK_STATE__TASK_DEACTIVATING && !status->desired_stopped)
+        return differs(c, "task %s: stops, but is meant to run", task->id);
+    if (worker->changed_index < status->changed_index)
+        worker->changed_index = status->changed_index;
+    if (status->state != STATE__TASK_STATE__TASK_STOPPED) {
+        add_to(cluster, task, status);
+        add_to(worker, task, status);
+        if (add_to_deployment(c, task, status) != 0)
+            return 1;
+    }
+    return check_indexes(c, task, status);
+}
+
+static int each_task(void *context, struct txn *txn, uint64_t seq)
+{
+    State__Task *task = NULL;
+    State__TaskStatus *status = NULL;
+    int r = table_task(txn, seq, &task);
+
+    if (r == 0)
+        r = table_task_status(txn, seq, &status);
+    if (r == 0)
+        r = check_task(context, task, status);
+    else if (r > 0)
+        r = differs(context, "task %llu: no status", (unsigned long long)seq);
+    state__task__free_unpacked(task, NULL);
+    state__task_status__free_unpacked(status, NULL);
+    return r;
+}
+
+/* ---- what was added up, against what is stored */
+
+static int compare_cluster(struct check *c, const struct sum *sum)
+{
+    State__ClusterCount *count;
+    int r = table_cluster_count(c->txn, sum->seq, &count);
+
+    if (r != 0)
+        return r > 0 ? differs(c, "cluster: no count") : err_up(r);
+    if (count->running_tasks != sum->running || count->pending_tasks != sum->pending ||
+        count->active_services != sum->services || count->workers != sum->workers)
+        r = differs(c,
+                    "cluster %llu: %u running, %u pending, %u services, %u workers; not %llu, "
+                    "%llu, %llu, %llu",
+                    (unsigned long long)sum->seq, count->running_tasks, count->pending_tasks,
+                    count->active_services, count->workers, (unsigned long long)sum->running,
+                    (unsigned long long)sum->pending, (unsigned long long)sum->services,
+                    (unsigned long long)sum->workers);
+    state__cluster_count__free_unpacked(count, NULL);
+    return r;
+}
+
+static int compare_deployment(struct check *c, const struct sum *sum)
+{
+    State__Deployment *deployment;
+    int r = table_deployment(c->txn, sum->owner, sum->seq, &deployment);
+
+    if (r != 0)
+        return r > 0 ? differs(c, "deployment: no record") : err_up(r);
+    if (deployment->running_count != sum->running || deployment->pending_count != sum->pending ||
+        deployment->stopping_count != sum->stopping)
+        r = differs(c, "deployment %s: %u running, %u pending, %u stopping; not %llu, %llu, %llu",
+                    deployment->id, deployment->running_count, deployment->pending_count,
+                    deployment->stopping_count, (unsigned long long)sum->running,
+                    (unsigned long long)sum->pending, (unsigned long long)sum->stopping);
+    state__deployment__free_unpacked(deployment, NULL);
+    return r;
+}
+
+static int compare_usage(struct check *c, const struct sum *sum, const State__WorkerUsage *usage)
+{
+    uint64_t ports_hash = 0;
+
+    for (size_t i = 0; i < usage->n_ports; i++)
+        ports_hash += port_hash(usage->ports[i]);
+    if (usage->running_tasks != sum->running || usage->pending_tasks != sum->pending)
+        return differs(c, "worker %llu: %u running, %u pending; not %llu, %llu",
+                       (unsigned long long)sum->seq, usage->running_tasks, usage->pending_tasks,
+                       (unsigned long long)sum->running, (unsigned long long)sum->pending);
+    if (usage->cpu != sum->cpu || usage->memory != sum->memory)
+        return differs(c, "worker %llu: cpu %u, memory %u taken; not %llu, %llu",
+                       (unsigned long long)sum->seq, usage->cpu, usage->memory,
+                       (unsigned long long)sum->cpu, (unsigned long long)sum->memory);
+    if (usage->n_ports != sum->ports || ports_hash != sum->ports_hash)
+        return differs(c, "worker %llu: other ports are taken", (unsigned long long)sum->seq);
+    if (usage->changed_index < sum->changed_index)
+        return differs(c, "worker %llu: would not hear of a change", (unsigned long long)sum->seq);
+    return 0;
+}
+
+static int compare_worker(struct check *c, const struct sum *sum)
+{
+    State__WorkerUsage *usage;
+    int r = table_worker_usage(c->txn, sum->seq, &usage);
+
+    if (r != 0)
+        return r > 0 ? differs(c, "worker: no usage") : err_up(r);
+    r = compare_usage(c, sum, usage);
+    state__worker_usage__free_unpacked(usage, NULL);
+    return r;
+}
+
+static int compare_all(struct check *c, const struct sums *sums,
+                       int (*compare)(struct check *c, const struct sum *sum))
+{
+    int r = 0;
+
+    for (size_t i = 0; i < sums->count && r == 0; i++)
+        r = compare(c, &sums->items[i]);
+    return r;
+}
+
+/* ---- names: whatever they lead to must be there and the newest of its name */
+
+static int count_key(void *context, struct txn *txn, struct bytes key, struct bytes value)
+{
+    (void)txn;
+    (void)key;
+    (void)value;
+    ++*(uint64_t *)context;
+    return 0;
+}
+
+static int compare_keys(struct check *c, enum table table)
+{
+    struct key first = {0};
+    uint64_t count = 0;
+    int r = record_walk(c->txn, table, &first, 0, count_key, &count);
+
+    if (r < 0)
+        return err_up(r);
+    return count == c->keys[table]
+               ? 0
+               : differs(c, "%s: %llu keys, not %llu", table_names[table],
+                         (unsigned long long)count, (unsigned long long)c->keys[table]);
+}
+
+static int compare_indexes(struct check *c)
+{
+    static const enum table tables[] = {
+        TABLE_CLUSTER_COUNT,   TABLE_SERVICE_OF_CLUSTER, TABLE_SERVICE_EVENT,
+        TABLE_DEPLOYMENT,      TABLE_TASK_STATUS,        TABLE_TASK_ID,
+        TABLE_TASK_OF_CLUSTER, TABLE_TASK_OF_SERVICE,    TABLE_TASK_OF_WORKER,
+        TABLE_TASK_STOPPED,    TABLE_WORKER_ID,          TABLE_WORKER_OF_CLUSTER,
+        TABLE_WORKER_USAGE,
+    };
+    int r = 0;
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && r == 0; i++)
+        r = compare_keys(c, tables[i]);
+    return r;
+}
+
+static int check_family(struct check *c, const State__TaskDefinition *definition)
+{
+    struct family known;
+    int r = table_family(c->txn, definition->family, &known);
+
+    if (r < 0)
+        return err_up(r);
+    if (r > 0 || known.newest < definition->revision ||
+        (definition->active && known.newest_active < definition->revision) ||
+        (!definition->active && known.newest_active == definition->revision))
+        return differs(c, "task definition %s:%u: its family does not know it", definition->family,
+                       definition->revision);
+    return 0;
+}
+
+static int each_definition(void *context, const State__TaskDefinition *definition)
+{
+    return check_family(context, definition);
+}
+
+/* Every token has its age, and the other way round. */
+static int each_age(void *context, struct txn *txn, struct bytes key, struct bytes value)
+{
+    struct check *c = context;
+    struct bytes token = {(const uint8_t *)key.base + 8, key.len - 8};
+    int r = txn_get(txn, TABLE_TOKEN, token, &value);
+
+    c->keys[TABLE_TOKEN]++;
+    return r > 0 ? differs(c, "token_age: no token") : err_up(r);
+}
+
+static int check_all(struct check *c)
+{
+    struct key first = {0};
+    int r = table_clusters(c->txn, 0, each_cluster, c);
+
+    if (r == 0)
+        r = table_services(c->txn, 0, 0, each_service, c);
+    if (r == 0)
+        r = table_all_workers(c->txn, 0, each_worker, c);
+    if (c->deployments.count > 0)
+        qsort(c->deployments.items, c->deployments.count, sizeof(struct sum), compare_sums);
+    if (r == 0)
+        r = table_all_tasks(c->txn, 0, each_task, c);
+    if (r == 0)
+        r = table_task_definitions(c->txn, "", 0, each_definition, c);
+    if (r == 0)
+        r = record_walk(c->txn, TABLE_TOKEN_AGE, &first, 0, each_age, c);
+    if (r == 0 && !c->text)
+        r = compare_keys(c, TABLE_TOKEN);
+    if (r == 0 && !c->text)
+        r = compare_all(c, &c->clusters, compare_cluster);
+    if (r == 0 && !c->text)
+        r = compare_all(c, &c->deployments, compare_deployment);
+    if (r == 0 && !c->text)
+        r = compare_all(c, &c->workers, compare_worker);
+    if (r == 0 && !c->text)
+        r = compare_indexes(c);
+    return r < 0 ? err_up(r) : 0;
+}
+
+int tables_check(struct txn *txn, char **out_text)
+{
+    struct check c = {.txn = txn};
+    int r = check_all(&c);
+
+    free(c.clusters.items);
+    free(c.deployments.items);
+    free(c.workers.items);
+    if (r < 0) {
+        free(c.text);
+        return err_up(r);
+    }
+    *out_text = c.text;
+    return 0;
+}
