@@ -10,7 +10,7 @@
  * taken. Tasks that are stopping count nowhere; their cpu, memory and ports stay taken until they
  * stopped.
  *
- * Costs O(n + k log n) for k tasks and n workers.
+ * Costs O(n + k log n) for k tasks and n workers; each pick also looks at every zone once.
  */
 #pragma once
 
