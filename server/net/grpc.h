@@ -40,3 +40,52 @@ enum {
 
 /* "UNAVAILABLE"; "UNKNOWN" for a number that is no status. */
 const char *grpc_status_name(int status);
+
+/* The status for an answer that carries none of its own: a gateway's HTTP status, or an HTTP/2
+ * error code that ended the stream. */
+enum grpc_status grpc_status_from_http(int http_status);
+enum grpc_status grpc_status_from_reset(uint32_t error_code);
+
+/* Digits of grpc-status; GRPC_UNKNOWN for anything that is no status. */
+enum grpc_status grpc_status_parse(struct bytes value);
+
+/* Whether a content-type is gRPC's with messages in protobuf: application/grpc[+proto][;...]. */
+bool grpc_content_type_is_ours(struct bytes value);
+
+/* A grpc-timeout ("1500m") in ms, rounded up; false if it is none. */
+bool grpc_timeout_parse(struct bytes value, uint64_t *out_ms);
+void grpc_timeout_format(uint64_t ms, char out[GRPC_TIMEOUT_TEXT]);
+
+/* A text as the value of grpc-message: printable ASCII, the rest percent-encoded. Appends. */
+void grpc_text_encode(struct buffer *buffer, const char *text);
+
+/* The other way, up to GRPC_TEXT_MAX bytes. A broken escape stays as it is; NUL becomes '?'.
+ * Appends. */
+void grpc_text_decode(struct buffer *buffer, struct bytes value);
+
+enum grpc_message_outcome {
+    GRPC_MESSAGE_COMPRESSED = 1, /* Announced as compressed, which nobody here asked for. */
+    GRPC_MESSAGE_TOO_LARGE,      /* Announces more than LIMIT_RPC_BYTES. */
+    GRPC_MESSAGE_SECOND,         /* More bytes than one message: not a unary call. */
+};
+
+/* The one message of a side of a call, while it comes in. All zeroes is a new one. */
+struct grpc_message {
+    struct buffer pending;
+};
+
+void grpc_message_fini(struct grpc_message *message);
+
+/* Take in bytes, cut anywhere. Copies; memory grows with what came, not with what is announced. */
+int grpc_message_feed(struct grpc_message *message, struct bytes bytes);
+
+/* Whether it is all there; *out then borrows it. */
+bool grpc_message_is_whole(const struct grpc_message *message, struct bytes *out);
+
+/* Append a message behind its five bytes. Copies. It must be within LIMIT_RPC_BYTES. */
+void grpc_message_append(struct buffer *buffer, struct bytes message);
+
+static inline void grpc_message_fini_scoped(struct grpc_message *message)
+{
+    grpc_message_fini(message);
+}
