@@ -11,41 +11,37 @@ struct exception {
 
 static const struct exception members[] = {
     {"base_count", "base"}, /* "base" is the first member of every generated struct. */
-    {"bind_ip", "bindIP"},
-    {"enable_ecs_managed_tags", "enableECSManagedTags"},
-    {"size_in_gib", "sizeInGiB"},
+    {"bind_ip", "bindIP"},        {"enable_ecs_managed_tags", "enableECSManagedTags"},
+    {"size_in_gib", "sizeInGiB"}, {NULL, NULL},
 };
 
 static const struct exception values[] = {
     {"json_file", "json-file"},
     {"container_instance", "container-instance"},
+    {NULL, NULL},
 };
 
-enum {
-    MEMBER_COUNT = sizeof members / sizeof members[0],
-    VALUE_COUNT = sizeof values / sizeof values[0],
-    NAME_MAX_BYTES = 96, /* Longer than any field's name in the schema. */
-};
+enum { NAME_MAX_BYTES = 96 }; /* Longer than any field's name in the schema. */
 
-static const char *ecs_of(const struct exception *table, size_t count, const char *ours)
+static const char *ecs_of(const struct exception *table, const char *ours)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(table[i].ours, ours) == 0)
-            return table[i].ecs;
+    for (; table->ours; table++)
+        if (strcmp(table->ours, ours) == 0)
+            return table->ecs;
     return NULL;
 }
 
-static const char *ours_of(const struct exception *table, size_t count, const char *ecs)
+static const char *ours_of(const struct exception *table, const char *ecs)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(table[i].ecs, ecs) == 0)
-            return table[i].ours;
+    for (; table->ours; table++)
+        if (strcmp(table->ecs, ecs) == 0)
+            return table->ours;
     return NULL;
 }
 
 void json_name_append(const char *field, struct buffer *out)
 {
-    const char *irregular = ecs_of(members, MEMBER_COUNT, field);
+    const char *irregular = ecs_of(members, field);
     size_t len = strlen(field);
     uint8_t *at;
     size_t used = 0;
@@ -84,28 +80,28 @@ static bool to_snake(const char *member, char out[NAME_MAX_BYTES])
 const ProtobufCFieldDescriptor *json_name_field(const ProtobufCMessageDescriptor *type,
                                                 const char *member)
 {
-    const char *irregular = ours_of(members, MEMBER_COUNT, member);
+    const char *irregular = ours_of(members, member);
     char name[NAME_MAX_BYTES];
 
     if (irregular)
         return protobuf_c_message_descriptor_get_field_by_name(type, irregular);
-    if (!to_snake(member, name) || ecs_of(members, MEMBER_COUNT, name))
+    if (!to_snake(member, name) || ecs_of(members, name))
         return NULL;
     return protobuf_c_message_descriptor_get_field_by_name(type, name);
 }
 
 const ProtobufCEnumValue *json_name_value(const ProtobufCEnumDescriptor *type, const char *text)
 {
-    const char *irregular = ours_of(values, VALUE_COUNT, text);
+    const char *irregular = ours_of(values, text);
 
-    if (!irregular && ecs_of(values, VALUE_COUNT, text))
+    if (!irregular && ecs_of(values, text))
         return NULL;
     return protobuf_c_enum_descriptor_get_value_by_name(type, irregular ? irregular : text);
 }
 
 const char *json_name_of_value(const ProtobufCEnumValue *value)
 {
-    const char *irregular = ecs_of(values, VALUE_COUNT, value->name);
+    const char *irregular = ecs_of(values, value->name);
 
     return irregular ? irregular : value->name;
 }

@@ -7,7 +7,6 @@
  */
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +110,14 @@ static bool read_int64(struct parser *parser, json_t *json, const struct place *
     return true;
 }
 
+/* Of a number that is not negative. */
+static int64_t nearest(double number)
+{
+    int64_t below = (int64_t)number;
+
+    return below + (number - (double)below >= 0.5);
+}
+
 static bool read_time(struct parser *parser, json_t *json, const struct place *place, int64_t *out)
 {
     double seconds = json_number_value(json);
@@ -119,7 +126,7 @@ static bool read_time(struct parser *parser, json_t *json, const struct place *p
         return refuse_type(parser, "timestamp in seconds", place);
     if (seconds < 0 || seconds > (double)TIME_MAX_S)
         return refuse_range(parser, "Timestamp", place);
-    *out = json_is_integer(json) ? json_integer_value(json) * 1000 : llround(seconds * 1000);
+    *out = json_is_integer(json) ? json_integer_value(json) * 1000 : nearest(seconds * 1000);
     return true;
 }
 

@@ -1,9 +1,7 @@
 #include <check.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "proto/base/mem.h"
 #include "proto/ecs.pb-c.h"
 #include "proto/json.h"
 #include "proto/limits.h"
@@ -201,28 +199,24 @@ START_TEST(what_does_not_fit_is_refused_and_named)
 }
 END_TEST
 
-/* `count` times `open` around nothing. */
-static char *nested(const char *head, char open, char close, size_t count)
+/* An unknown member with lists within lists. */
+static void nest(struct buffer *json, size_t depth)
 {
-    size_t len = strlen(head);
-    char *json = mem_new_array(char, len + 2 * count + 2);
-
-    memcpy(json, head, len);
-    memset(json + len, open, count);
-    memset(json + len + count, close, count);
-    json[len + 2 * count] = '}';
-    return json;
+    buffer_append_text(json, "{\"x\":");
+    memset(buffer_extend(json, depth), '[', depth);
+    memset(buffer_extend(json, depth), ']', depth);
+    buffer_append_text(json, "}");
 }
 
 START_TEST(depth_is_bounded_even_where_it_is_ignored)
 {
-    char *deep = nested("{\"x\":", '[', ']', LIMIT_JSON_DEPTH);
-    char *fits = nested("{\"x\":", '[', ']', LIMIT_JSON_DEPTH - 1);
+    scope(buffer_fini) struct buffer fits = {0}, deep = {0};
 
-    is_refused(&ecs__tag__descriptor, text(deep), SERIALIZATION, "Request body holds more than");
-    round_trip(&ecs__tag__descriptor, fits, "{}");
-    free(deep);
-    free(fits);
+    nest(&fits, LIMIT_JSON_DEPTH - 1);
+    nest(&deep, LIMIT_JSON_DEPTH);
+    round_trip(&ecs__tag__descriptor, buffer_text(&fits), "{}");
+    is_refused(&ecs__tag__descriptor, text(buffer_text(&deep)), SERIALIZATION,
+               "Request body holds more than");
 }
 END_TEST
 

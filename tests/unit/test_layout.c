@@ -4,17 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/lab/plan.h"
+#include "server/lab/layout.h"
 
-static struct plan *plan_of(unsigned managers, unsigned zones, unsigned workers)
+static struct layout *layout_of(unsigned managers, unsigned zones, unsigned workers)
 {
-    struct plan_options options;
+    struct layout_options options;
 
-    plan_options_default(&options);
+    layout_options_default(&options);
     options.managers = managers;
     options.zones = zones;
     options.workers = workers;
-    return plan_new(&options);
+    return layout_new(&options);
 }
 
 static const struct {
@@ -33,31 +33,32 @@ static const struct {
 
 START_TEST(nodes_are_dealt_to_the_zones_in_turn)
 {
-    scope(plan_free) struct plan *plan = plan_of(5, 3, 4);
+    scope(layout_free) struct layout *layout = layout_of(5, 3, 4);
     size_t node, same;
     char text[INET_ADDRSTRLEN];
 
-    ck_assert_uint_eq(plan->node_count, sizeof dealt / sizeof *dealt);
-    for (size_t i = 0; i < plan->node_count; i++) {
-        ck_assert_int_eq(plan_find(plan, dealt[i].name, &node), 0);
-        ck_assert_str_eq(plan_zone_of(plan, node), dealt[i].zone);
-        inet_ntop(AF_INET, &plan->nodes[node].real, text, sizeof text);
+    ck_assert_uint_eq(layout->node_count, sizeof dealt / sizeof *dealt);
+    for (size_t i = 0; i < layout->node_count; i++) {
+        ck_assert_int_eq(layout_find(layout, dealt[i].name, &node), 0);
+        ck_assert_str_eq(layout_zone_of(layout, node), dealt[i].zone);
+        inet_ntop(AF_INET, &layout->nodes[node].real, text, sizeof text);
         ck_assert_str_eq(text, dealt[i].real);
-        inet_ntop(AF_INET, &plan->nodes[node].face, text, sizeof text);
+        inet_ntop(AF_INET, &layout->nodes[node].face, text, sizeof text);
         ck_assert_str_eq(text, dealt[i].face);
-        ck_assert_int_eq(plan_find_address(plan, plan->nodes[node].real, &same), 0);
+        ck_assert_int_eq(layout_find_address(layout, layout->nodes[node].real, &same), 0);
         ck_assert_uint_eq(same, node);
-        ck_assert_int_eq(plan_find_address(plan, plan->nodes[node].face, &same), PLAN_UNKNOWN);
+        ck_assert_int_eq(layout_find_address(layout, layout->nodes[node].face, &same),
+                         LAYOUT_UNKNOWN);
     }
 }
 END_TEST
 
 START_TEST(ports_follow_the_endpoint)
 {
-    scope(plan_free) struct plan *plan = plan_of(1, 1, 0);
+    scope(layout_free) struct layout *layout = layout_of(1, 1, 0);
 
-    ck_assert_uint_eq(ntohs(plan_real(plan, 0, 0).sin_port), 4510);
-    ck_assert_uint_eq(ntohs(plan_face(plan, 0, 2).sin_port), 4512);
+    ck_assert_uint_eq(ntohs(layout_real(layout, 0, 0).sin_port), 4510);
+    ck_assert_uint_eq(ntohs(layout_face(layout, 0, 2).sin_port), 4512);
 }
 END_TEST
 
@@ -72,21 +73,21 @@ static const struct {
     {"zone:a", 0, "1001001"},
     {"zone:c", 0, "0010010"},
     {"*", 0, "1111111"},
-    {"zone:d", PLAN_UNKNOWN, "0000000"},
-    {"us-east-1a", PLAN_UNKNOWN, "0000000"},
-    {"m4", PLAN_UNKNOWN, "0000000"},
-    {"", PLAN_UNKNOWN, "0000000"},
+    {"zone:d", LAYOUT_UNKNOWN, "0000000"},
+    {"us-east-1a", LAYOUT_UNKNOWN, "0000000"},
+    {"m4", LAYOUT_UNKNOWN, "0000000"},
+    {"", LAYOUT_UNKNOWN, "0000000"},
 };
 
 START_TEST(a_word_selects_nodes)
 {
-    scope(plan_free) struct plan *plan = plan_of(3, 3, 4);
+    scope(layout_free) struct layout *layout = layout_of(3, 3, 4);
     bool members[7] = {false};
 
-    ck_assert_int_eq(plan_select(plan, words[_i].word, members), words[_i].outcome);
+    ck_assert_int_eq(layout_select(layout, words[_i].word, members), words[_i].outcome);
     for (size_t i = 0; i < 7; i++)
         ck_assert_msg(members[i] == (words[_i].members[i] == '1'), "%s: %s", words[_i].word,
-                      plan->nodes[i].name);
+                      layout->nodes[i].name);
 }
 END_TEST
 
@@ -113,17 +114,17 @@ static const struct {
 
 START_TEST(a_problem_names_its_option)
 {
-    struct plan_options options;
+    struct layout_options options;
     char *problem;
 
-    plan_options_default(&options);
+    layout_options_default(&options);
     options.managers = asked[_i].managers;
     options.zones = asked[_i].zones;
     options.workers = asked[_i].workers;
     options.api_port = asked[_i].port;
     strcpy(options.runtime, asked[_i].runtime);
     strcpy(options.account, asked[_i].account);
-    problem = plan_problem(&options);
+    problem = layout_problem(&options);
     if (asked[_i].problem) {
         ck_assert_ptr_nonnull(problem);
         ck_assert_msg(strncmp(problem, asked[_i].problem, strlen(asked[_i].problem)) == 0, "%s",
@@ -157,14 +158,14 @@ static const struct {
 
 START_TEST(an_endpoint_is_read_or_refused)
 {
-    struct plan_options options = {0};
+    struct layout_options options = {0};
 
     if (!endpoints[_i].host) {
-        ck_assert_int_eq(plan_parse_api(endpoints[_i].text, &options), -EINVAL);
+        ck_assert_int_eq(layout_parse_api(endpoints[_i].text, &options), -EINVAL);
         ck_assert_uint_eq(options.api_port, 0);
         return;
     }
-    ck_assert_int_eq(plan_parse_api(endpoints[_i].text, &options), 0);
+    ck_assert_int_eq(layout_parse_api(endpoints[_i].text, &options), 0);
     ck_assert_str_eq(options.api_host, endpoints[_i].host);
     ck_assert_uint_eq(options.api_port, endpoints[_i].port);
 }
@@ -173,7 +174,7 @@ END_TEST
 int main(void)
 {
     Suite *s = suite_create("lab");
-    TCase *tc = tcase_create("plan");
+    TCase *tc = tcase_create("layout");
     SRunner *sr;
     int failed;
 

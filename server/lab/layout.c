@@ -1,4 +1,4 @@
-#include "server/lab/plan.h"
+#include "server/lab/layout.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -16,9 +16,9 @@ enum { REAL_MANAGER = 1, REAL_WORKER = 2, FACE = 100 };
 
 static const char *const runtimes[] = {"process", "hollow"};
 
-void plan_options_default(struct plan_options *out)
+void layout_options_default(struct layout_options *out)
 {
-    *out = (struct plan_options){
+    *out = (struct layout_options){
         .managers = 3,
         .zones = 3,
         .workers = 6,
@@ -30,7 +30,7 @@ void plan_options_default(struct plan_options *out)
     };
 }
 
-int plan_parse_api(const char *text, struct plan_options *out)
+int layout_parse_api(const char *text, struct layout_options *out)
 {
     const char *colon = strrchr(text, ':');
     char host[sizeof out->api_host];
@@ -74,7 +74,7 @@ static int is_region_char(int c)
     return islower(c) || isdigit(c) || c == '-';
 }
 
-static char *problem_of_names(const struct plan_options *options)
+static char *problem_of_names(const struct layout_options *options)
 {
     if (!is_runtime(options->runtime))
         return mem_format("--runtime %s: expected process or hollow", options->runtime);
@@ -86,17 +86,17 @@ static char *problem_of_names(const struct plan_options *options)
     return NULL;
 }
 
-char *plan_problem(const struct plan_options *options)
+char *layout_problem(const struct layout_options *options)
 {
     if (options->managers < 1 || options->managers > LIMIT_MANAGERS || options->managers % 2 == 0)
         return mem_format("--managers %u: expected 1, 3, 5 or 7", options->managers);
-    if (options->zones < 1 || options->zones > PLAN_ZONES_MAX)
-        return mem_format("--zones %u: expected 1 to %d", options->zones, PLAN_ZONES_MAX);
-    if (options->workers > options->zones * PLAN_ZONE_WORKERS_MAX)
+    if (options->zones < 1 || options->zones > LAYOUT_ZONES_MAX)
+        return mem_format("--zones %u: expected 1 to %d", options->zones, LAYOUT_ZONES_MAX);
+    if (options->workers > options->zones * LAYOUT_ZONE_WORKERS_MAX)
         return mem_format("--workers %u: expected 0 to %u (%d in each of %u zones)",
-                          options->workers, options->zones * PLAN_ZONE_WORKERS_MAX,
-                          PLAN_ZONE_WORKERS_MAX, options->zones);
-    if (options->api_port < 1 || options->api_port > UINT16_MAX - PLAN_PORTS + 1)
+                          options->workers, options->zones * LAYOUT_ZONE_WORKERS_MAX,
+                          LAYOUT_ZONE_WORKERS_MAX, options->zones);
+    if (options->api_port < 1 || options->api_port > UINT16_MAX - LAYOUT_PORTS + 1)
         return mem_format("--api %s:%u: the port and the two above it must be at most 65535",
                           options->api_host, options->api_port);
     return problem_of_names(options);
@@ -109,129 +109,129 @@ static struct in_addr loopback(unsigned zone, unsigned net, unsigned number)
     return (struct in_addr){.s_addr = htonl(address)};
 }
 
-static void deal(struct plan *plan, bool manager, unsigned index)
+static void deal(struct layout *layout, bool manager, unsigned index)
 {
-    struct plan_node *node = &plan->nodes[plan->node_count++];
+    struct layout_node *node = &layout->nodes[layout->node_count++];
     unsigned net = manager ? REAL_MANAGER : REAL_WORKER;
-    unsigned number = index / plan->options.zones + 1;
+    unsigned number = index / layout->options.zones + 1;
 
     node->manager = manager;
-    node->zone = index % plan->options.zones;
+    node->zone = index % layout->options.zones;
     snprintf(node->name, sizeof node->name, "%c%u", manager ? 'm' : 'w', index + 1);
     node->real = loopback(node->zone, net, number);
     node->face = loopback(node->zone, FACE + net, number);
 }
 
-struct plan *plan_new(const struct plan_options *options)
+struct layout *layout_new(const struct layout_options *options)
 {
-    struct plan *plan = mem_new(struct plan);
+    struct layout *layout = mem_new(struct layout);
 
     must(options->zones >= 1);
-    must(options->zones <= PLAN_ZONES_MAX);
-    plan->options = *options;
-    plan->nodes = mem_new_array(struct plan_node, options->managers + options->workers);
+    must(options->zones <= LAYOUT_ZONES_MAX);
+    layout->options = *options;
+    layout->nodes = mem_new_array(struct layout_node, options->managers + options->workers);
     for (unsigned i = 0; i < options->zones; i++)
-        snprintf(plan->zones[i], PLAN_ZONE_SIZE, "%s%c", options->region, (char)('a' + i));
+        snprintf(layout->zones[i], LAYOUT_ZONE_SIZE, "%s%c", options->region, (char)('a' + i));
     for (unsigned i = 0; i < options->managers; i++)
-        deal(plan, true, i);
-    plan->manager_count = plan->node_count;
+        deal(layout, true, i);
+    layout->manager_count = layout->node_count;
     for (unsigned i = 0; i < options->workers; i++)
-        deal(plan, false, i);
-    return plan;
+        deal(layout, false, i);
+    return layout;
 }
 
-void plan_free(struct plan *plan)
+void layout_free(struct layout *layout)
 {
-    if (!plan)
+    if (!layout)
         return;
-    free(plan->nodes);
-    free(plan);
+    free(layout->nodes);
+    free(layout);
 }
 
-static struct sockaddr_in at(const struct plan *plan, struct in_addr address, unsigned port)
+static struct sockaddr_in at(const struct layout *layout, struct in_addr address, unsigned port)
 {
-    must(port < PLAN_PORTS);
+    must(port < LAYOUT_PORTS);
     return (struct sockaddr_in){
         .sin_family = AF_INET,
         .sin_addr = address,
-        .sin_port = htons((uint16_t)(plan->options.api_port + port)),
+        .sin_port = htons((uint16_t)(layout->options.api_port + port)),
     };
 }
 
-struct sockaddr_in plan_real(const struct plan *plan, size_t node, unsigned port)
+struct sockaddr_in layout_real(const struct layout *layout, size_t node, unsigned port)
 {
-    must(node < plan->node_count);
-    return at(plan, plan->nodes[node].real, port);
+    must(node < layout->node_count);
+    return at(layout, layout->nodes[node].real, port);
 }
 
-struct sockaddr_in plan_face(const struct plan *plan, size_t node, unsigned port)
+struct sockaddr_in layout_face(const struct layout *layout, size_t node, unsigned port)
 {
-    must(node < plan->node_count);
-    return at(plan, plan->nodes[node].face, port);
+    must(node < layout->node_count);
+    return at(layout, layout->nodes[node].face, port);
 }
 
-int plan_find(const struct plan *plan, const char *name, size_t *out)
+int layout_find(const struct layout *layout, const char *name, size_t *out)
 {
-    for (size_t i = 0; i < plan->node_count; i++) {
-        if (strcmp(plan->nodes[i].name, name) == 0) {
+    for (size_t i = 0; i < layout->node_count; i++) {
+        if (strcmp(layout->nodes[i].name, name) == 0) {
             *out = i;
             return 0;
         }
     }
-    return PLAN_UNKNOWN;
+    return LAYOUT_UNKNOWN;
 }
 
-int plan_find_address(const struct plan *plan, struct in_addr address, size_t *out)
+int layout_find_address(const struct layout *layout, struct in_addr address, size_t *out)
 {
-    for (size_t i = 0; i < plan->node_count; i++) {
-        if (plan->nodes[i].real.s_addr == address.s_addr) {
+    for (size_t i = 0; i < layout->node_count; i++) {
+        if (layout->nodes[i].real.s_addr == address.s_addr) {
             *out = i;
             return 0;
         }
     }
-    return PLAN_UNKNOWN;
+    return LAYOUT_UNKNOWN;
 }
 
-int plan_find_zone(const struct plan *plan, const char *name, unsigned *out)
+int layout_find_zone(const struct layout *layout, const char *name, unsigned *out)
 {
-    for (unsigned i = 0; i < plan->options.zones; i++) {
-        const char *letter = plan->zones[i] + strlen(plan->zones[i]) - 1;
+    for (unsigned i = 0; i < layout->options.zones; i++) {
+        const char *letter = layout->zones[i] + strlen(layout->zones[i]) - 1;
 
-        if (strcmp(plan->zones[i], name) == 0 || strcmp(letter, name) == 0) {
+        if (strcmp(layout->zones[i], name) == 0 || strcmp(letter, name) == 0) {
             *out = i;
             return 0;
         }
     }
-    return PLAN_UNKNOWN;
+    return LAYOUT_UNKNOWN;
 }
 
-static void mark_zone(const struct plan *plan, unsigned zone, bool *out_members)
+static void mark_zone(const struct layout *layout, unsigned zone, bool *out_members)
 {
-    for (size_t i = 0; i < plan->node_count; i++) {
-        if (plan->nodes[i].zone == zone)
+    for (size_t i = 0; i < layout->node_count; i++) {
+        if (layout->nodes[i].zone == zone)
             out_members[i] = true;
     }
 }
 
-int plan_select(const struct plan *plan, const char *word, bool *out_members)
+int layout_select(const struct layout *layout, const char *word, bool *out_members)
 {
     static const char zone_prefix[] = "zone:";
     unsigned zone;
     size_t node;
 
     if (strcmp(word, "*") == 0) {
-        for (size_t i = 0; i < plan->node_count; i++)
+        for (size_t i = 0; i < layout->node_count; i++)
             out_members[i] = true;
         return 0;
     }
     if (strncmp(word, zone_prefix, strlen(zone_prefix)) == 0) {
-        if (plan_find_zone(plan, word + strlen(zone_prefix), &zone) == PLAN_UNKNOWN)
-            return PLAN_UNKNOWN;
-        mark_zone(plan, zone, out_members);
+        if (layout_find_zone(layout, word + strlen(zone_prefix), &zone) == LAYOUT_UNKNOWN)
+            return LAYOUT_UNKNOWN;
+        mark_zone(layout, zone, out_members);
         return 0;
     }
-    if (plan_find(plan, word, &node) == PLAN_UNKNOWN)
-        return PLAN_UNKNOWN;
+    if (layout_find(layout, word, &node) == LAYOUT_UNKNOWN)
+        return LAYOUT_UNKNOWN;
     out_members[node] = true;
     return 0;
 }
