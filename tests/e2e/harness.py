@@ -318,6 +318,14 @@ class Writers:
         return max(later - earlier for earlier, later in zip(times, times[1:]))
 
 
+def worker_of(lab, task):
+    """The lab's name of the worker a task runs on, by its address."""
+    zone = task.zone
+    number = int(task.address[0].rsplit(".", 1)[1])
+    in_zone = sorted((name for name, w in lab.workers().items() if w["zone"] == zone), key=lambda n: int(n[1:]))
+    return in_zone[number - 1]
+
+
 def absent_clusters(ecs, names):
     """Those of the names that this client does not see as ACTIVE clusters."""
     seen = set()

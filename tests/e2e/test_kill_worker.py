@@ -1,13 +1,5 @@
 """SIGKILL of a worker: its tasks run elsewhere, and nothing runs twice when it comes back."""
-from harness import processes_of_tasks, wait_until
-
-
-def worker_of(lab, task):
-    """The lab's name of the worker a task runs on, by its address."""
-    zone = task.zone
-    number = int(task.address[0].rsplit(".", 1)[1])
-    in_zone = sorted((name for name, w in lab.workers().items() if w["zone"] == zone), key=lambda n: int(n[1:]))
-    return in_zone[number - 1]
+from harness import processes_of_tasks, wait_until, worker_of
 
 
 def no_strays(lab, known):
