@@ -5,6 +5,9 @@
 
 /* The API. ECS takes bodies up to about this size; a task definition may hold 64 KiB. */
 #define LIMIT_BODY_BYTES       (1u << 20)
+#define LIMIT_API_BODIES_BYTES (64u << 20) /* Bodies being received, together; beyond it ThrottlingException. */
+#define LIMIT_API_HEAD_BYTES   16384u      /* Request line and headers. */
+#define LIMIT_API_IDLE_S       60u         /* A connection without traffic is closed. */
 #define LIMIT_JSON_DEPTH       32u
 #define LIMIT_JSON_NODES       20000u /* Values in one body: bounds what parsing allocates. */
 #define LIMIT_API_CONNECTIONS  1024u
