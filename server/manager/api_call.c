@@ -32,6 +32,21 @@ const struct action actions[] = {
     READ(DescribeClusters, describe_clusters),
     READ(ListClusters, list_clusters),
     WRITE(DeleteCluster, delete_cluster),
+    WRITE(RegisterTaskDefinition, register_task_definition),
+    READ(DescribeTaskDefinition, describe_task_definition),
+    READ(ListTaskDefinitions, list_task_definitions),
+    WRITE(DeregisterTaskDefinition, deregister_task_definition),
+    WRITE(RunTask, run_task),
+    WRITE(StopTask, stop_task),
+    READ(DescribeTasks, describe_tasks),
+    READ(ListTasks, list_tasks),
+    WRITE(CreateService, create_service),
+    WRITE(UpdateService, update_service),
+    READ(DescribeServices, describe_services),
+    READ(ListServices, list_services),
+    WRITE(DeleteService, delete_service),
+    READ(ListContainerInstances, list_container_instances),
+    READ(DescribeContainerInstances, describe_container_instances),
 };
 const size_t action_count = sizeof actions / sizeof actions[0];
 
