@@ -1,0 +1,469 @@
+#include "server/manager/manager.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <uv.h>
+
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "proto/base/must.h"
+#include "server/manager/api.h"
+#include "server/manager/core.h"
+#include "server/manager/manager_options.h"
+#include "server/manager/peers.h"
+#include "server/manager/rpc_server.h"
+#include "server/net/address.h"
+#include "server/net/log.h"
+#include "storage/tables.h"
+
+enum {
+    WORKER_HEARTBEAT_MS = 1000,
+    REAP_READERS_EVERY_MS = 60000,
+};
+
+/* Address space, not memory: LMDB maps the file, which grows only as it is used. */
+static const size_t MAP_BYTES = (size_t)64 << 30;
+
+struct manager {
+    struct manager_options options;
+    struct sockaddr_storage listen_api, listen_rpc, listen_peer, source;
+    struct sockaddr_storage peer_addresses[LIMIT_MANAGERS];
+    char rpc_text[LIMIT_MANAGERS][ADDRESS_TEXT];
+    const char *rpc_addresses[LIMIT_MANAGERS];
+    struct api_manager api_managers[LIMIT_MANAGERS];
+    char *installation; /* What managers of one set have in common. */
+
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t timer;
+    uv_timer_t reap;
+    uv_prepare_t before_poll;
+    uv_check_t after_poll;
+    uv_signal_t term, interrupt;
+
+    struct env *env;
+    struct core *core;
+    struct peers *peers;
+    struct api *api;
+    struct rpc_server *rpc;
+
+    bool due;
+    bool stopping;
+    struct core_status shown; /* As last logged. */
+};
+
+/* ---- clocks */
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- the turn in the loop */
+
+static void show_status(struct manager *manager)
+{
+    struct core_status status;
+
+    core_status(manager->core, &status);
+    if (status.leader != manager->shown.leader || status.term != manager->shown.term)
+        log_info("raft.leader term=%" PRIu64 " leader=%" PRIu64, status.term, status.leader);
+    if (status.ready && !manager->shown.ready)
+        log_info("raft.leads term=%" PRIu64 " index=%" PRIu64, status.term, status.commit_index);
+    manager->shown = status;
+}
+
+static void timer_due(uv_timer_t *timer)
+{
+    ((struct manager *)timer->data)->due = true;
+}
+
+static void set_timer(struct manager *manager)
+{
+    uint64_t at = core_deadline(manager->core);
+    uint64_t now = now_ms();
+
+    uv_update_time(&manager->loop);
+    uv_timer_start(&manager->timer, timer_due, at > now ? at - now : 0, 0);
+}
+
+/* What Raft's core holds is ahead of the disk: only opening the directory again is safe. */
+static _Noreturn void give_up(struct manager *manager, int r)
+{
+    log_error("core.failed error=\"%s\" trace=\"%s\" dir=\"%s\"", strerror(-r), err_trace(),
+              manager->options.dir);
+    _Exit(EXIT_FAILURE);
+}
+
+static void turn_if_due(struct manager *manager)
+{
+    int r;
+
+    if (!manager->due || manager->stopping)
+        return;
+    manager->due = false;
+    r = core_turn(manager->core, now_ms(), wall_ms());
+    if (r < 0)
+        give_up(manager, r);
+    show_status(manager);
+    set_timer(manager);
+}
+
+static void before_poll(uv_prepare_t *handle)
+{
+    turn_if_due(handle->data);
+}
+
+static void after_poll(uv_check_t *handle)
+{
+    turn_if_due(handle->data);
+}
+
+static void woken(uv_async_t *handle)
+{
+    ((struct manager *)handle->data)->due = true;
+}
+
+static void wake(void *context)
+{
+    uv_async_send(&((struct manager *)context)->wake);
+}
+
+static void reap_readers(uv_timer_t *timer)
+{
+    struct manager *manager = timer->data;
+    int r = env_reap_readers(manager->env);
+
+    if (r < 0)
+        log_warning("storage.reap failed error=\"%s\"", strerror(-r));
+}
+
+/* ---- peers */
+
+static void send_to_peer(void *context, uint64_t to, struct bytes frame)
+{
+    struct manager *manager = context;
+
+    if (manager->peers)
+        peers_send(manager->peers, to, frame);
+}
+
+static void peer_received(void *context, Peer__PeerFrame *frame)
+{
+    struct manager *manager = context;
+
+    if (manager->stopping) {
+        peer__peer_frame__free_unpacked(frame, NULL);
+        return;
+    }
+    core_receive(manager->core, frame);
+    manager->due = true;
+}
+
+static void peer_lost(void *context, uint64_t peer)
+{
+    struct manager *manager = context;
+
+    if (manager->stopping)
+        return;
+    core_peer_lost(manager->core, peer);
+    manager->due = true;
+}
+
+/* ---- opening */
+
+/* Like mkdir -p. */
+static int make_directory(const char *path)
+{
+    char *copy = mem_string(path);
+    int r = 0;
+
+    for (char *at = copy + 1; r == 0 && *at; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+            r = -errno;
+        *at = '/';
+    }
+    if (r == 0 && mkdir(copy, 0700) < 0 && errno != EEXIST)
+        r = -errno;
+    free(copy);
+    return err_new(r);
+}
+
+static int resolve(const char *host, uint16_t port, struct sockaddr_storage *out)
+{
+    char problem[ADDRESS_PROBLEM];
+    char *text = mem_format(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    int r = address_parse(text, out, problem);
+
+    free(text);
+    if (r < 0)
+        fprintf(stderr, "cais manager: %s\n", problem);
+    return r < 0 ? err_new(r) : 0;
+}
+
+static int resolve_members(struct manager *manager)
+{
+    const struct manager_options *options = &manager->options;
+    scope(buffer_fini) struct buffer installation = {0};
+
+    for (size_t i = 0; i < options->member_count; i++) {
+        struct sockaddr_storage rpc;
+        int r = resolve(options->members[i].host, options->peer_port, &manager->peer_addresses[i]);
+
+        if (r == 0)
+            r = resolve(options->members[i].host, options->rpc_port, &rpc);
+        if (r < 0)
+            return err_up(r);
+        manager->rpc_addresses[i] = address_format(&rpc, manager->rpc_text[i]);
+        buffer_append_format(&installation, "%s=%s,", options->members[i].name,
+                             options->members[i].host);
+    }
+    manager->installation = mem_string(buffer_text(&installation));
+    return 0;
+}
+
+static int resolve_all(struct manager *manager)
+{
+    const struct manager_options *options = &manager->options;
+    int r = resolve(options->bind, options->api_port, &manager->listen_api);
+
+    if (r == 0)
+        r = resolve(options->bind, options->rpc_port, &manager->listen_rpc);
+    if (r == 0)
+        r = resolve(options->bind, options->peer_port, &manager->listen_peer);
+    if (r == 0)
+        r = resolve(options->bind, 0, &manager->source);
+    if (r == 0)
+        r = resolve_members(manager);
+    return err_up(r);
+}
+
+static int open_storage(struct manager *manager)
+{
+    int r = make_directory(manager->options.dir);
+
+    if (r < 0)
+        return err_up(r);
+    return err_up(
+        env_open(manager->options.dir, MAP_BYTES, table_names, TABLE_COUNT, &manager->env));
+}
+
+static int open_core(struct manager *manager)
+{
+    uint64_t members[LIMIT_MANAGERS];
+    struct core_config config = {
+        .id = manager->options.id,
+        .members = members,
+        .member_count = manager->options.member_count,
+        .rpc_addresses = manager->rpc_addresses,
+        .region = manager->options.region,
+        .account = manager->options.account,
+        .env = manager->env,
+        .election_ms = manager->options.election_ms,
+        .raft_heartbeat_ms = manager->options.heartbeat_ms,
+        .worker_heartbeat_ms = WORKER_HEARTBEAT_MS,
+        .worker_lost_ms = manager->options.worker_lost_ms,
+        .send = send_to_peer,
+        .wake = wake,
+        .context = manager,
+    };
+
+    for (size_t i = 0; i < config.member_count; i++)
+        members[i] = i + 1;
+    if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
+        return err_new(-EIO);
+    return err_up(core_open(&config, now_ms(), wall_ms(), &manager->core));
+}
+
+static int open_peers(struct manager *manager)
+{
+    struct peers_config config = {
+        .id = manager->options.id,
+        .name = manager->options.name,
+        .cluster = manager->installation,
+        .listen = &manager->listen_peer,
+        .source = &manager->source,
+        .addresses = manager->peer_addresses,
+        .member_count = manager->options.member_count,
+        .received = peer_received,
+        .lost = peer_lost,
+        .context = manager,
+    };
+
+    return err_up(peers_open(&manager->loop, &config, &manager->peers));
+}
+
+static int open_api(struct manager *manager)
+{
+    struct api_manager *managers = manager->api_managers; /* The API borrows them. */
+    struct api_config config = {
+        .door = {manager->core, core_submit, core_status},
+        .env = manager->env,
+        .listen = (const struct sockaddr *)&manager->listen_api,
+        .name = manager->options.name,
+        .zone = manager->options.zone,
+        .managers = managers,
+        .manager_count = manager->options.member_count,
+    };
+
+    for (size_t i = 0; i < manager->options.member_count; i++)
+        managers[i] = (struct api_manager){.id = i + 1, .name = manager->options.members[i].name};
+    return err_up(api_open(&config, &manager->api));
+}
+
+/* Say which step failed, in the words of the one who has to mend it. */
+static int failed(const char *what, const char *where, int r)
+{
+    const char *why = r == -EUSERS ? "another process is using it" : strerror(-r);
+
+    if (r == -EPROTONOSUPPORT)
+        why = "it was written by a newer version";
+    if (r == -EUCLEAN)
+        why = "its content is damaged";
+    log_error("manager.start failed what=\"%s\" where=\"%s\" error=\"%s\" trace=\"%s\"", what,
+              where, why, err_trace());
+    return r;
+}
+
+static int open_all(struct manager *manager)
+{
+    char where[ADDRESS_TEXT];
+    int r = open_storage(manager);
+
+    if (r < 0)
+        return failed("open the storage", manager->options.dir, r);
+    r = open_core(manager);
+    if (r < 0)
+        return failed("load the state", manager->options.dir, r);
+    r = open_peers(manager);
+    if (r < 0)
+        return failed("listen for peers", address_format(&manager->listen_peer, where), r);
+    r = rpc_server_open(manager->core, &manager->listen_rpc, &manager->rpc);
+    if (r < 0)
+        return failed("listen for workers", address_format(&manager->listen_rpc, where), r);
+    r = open_api(manager);
+    if (r < 0)
+        return failed("listen for the API", address_format(&manager->listen_api, where), r);
+    return 0;
+}
+
+/* ---- stopping: whoever may still call somebody goes first */
+
+static void peers_gone(void *context)
+{
+    struct manager *manager = context;
+
+    manager->peers = NULL;
+}
+
+static void close_threads(struct manager *manager)
+{
+    manager->stopping = true;
+    if (manager->core)
+        core_stop(manager->core);
+    api_close(manager->api);
+    rpc_server_close(manager->rpc);
+}
+
+static void close_loop(struct manager *manager)
+{
+    uv_handle_t *handles[] = {
+        (uv_handle_t *)&manager->wake,       (uv_handle_t *)&manager->timer,
+        (uv_handle_t *)&manager->reap,       (uv_handle_t *)&manager->before_poll,
+        (uv_handle_t *)&manager->after_poll, (uv_handle_t *)&manager->term,
+        (uv_handle_t *)&manager->interrupt,
+    };
+
+    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
+        uv_close(handles[i], NULL);
+    if (manager->peers)
+        peers_close(manager->peers, peers_gone, manager);
+    uv_run(&manager->loop, UV_RUN_DEFAULT);
+    worked(uv_loop_close(&manager->loop));
+}
+
+static void asked_to_stop(uv_signal_t *handle, int number)
+{
+    struct manager *manager = handle->data;
+
+    log_info("manager.stopping signal=%d", number);
+    uv_stop(&manager->loop);
+}
+
+static void init_loop(struct manager *manager)
+{
+    worked(uv_loop_init(&manager->loop));
+    worked(uv_async_init(&manager->loop, &manager->wake, woken));
+    worked(uv_timer_init(&manager->loop, &manager->timer));
+    worked(uv_timer_init(&manager->loop, &manager->reap));
+    worked(uv_prepare_init(&manager->loop, &manager->before_poll));
+    worked(uv_check_init(&manager->loop, &manager->after_poll));
+    worked(uv_signal_init(&manager->loop, &manager->term));
+    worked(uv_signal_init(&manager->loop, &manager->interrupt));
+    manager->wake.data = manager;
+    manager->timer.data = manager;
+    manager->reap.data = manager;
+    manager->before_poll.data = manager;
+    manager->after_poll.data = manager;
+    manager->term.data = manager;
+    manager->interrupt.data = manager;
+}
+
+static void run(struct manager *manager)
+{
+    worked(uv_prepare_start(&manager->before_poll, before_poll));
+    worked(uv_check_start(&manager->after_poll, after_poll));
+    worked(
+        uv_timer_start(&manager->reap, reap_readers, REAP_READERS_EVERY_MS, REAP_READERS_EVERY_MS));
+    worked(uv_signal_start(&manager->term, asked_to_stop, SIGTERM));
+    worked(uv_signal_start(&manager->interrupt, asked_to_stop, SIGINT));
+    log_info("manager.started id=%" PRIu64 " zone=%s bind=%s api=%u", manager->options.id,
+             manager->options.zone, manager->options.bind, manager->options.api_port);
+    manager->due = true;
+    uv_run(&manager->loop, UV_RUN_DEFAULT);
+}
+
+int manager_main(int argc, char **argv)
+{
+    struct manager *manager = mem_new(struct manager);
+    int r;
+
+    manager_options_parse(argc, argv, &manager->options);
+    log_setup(manager->options.name, LOG_INFO);
+    signal(SIGPIPE, SIG_IGN);
+    if (resolve_all(manager) < 0)
+        return 2;
+    init_loop(manager);
+    r = open_all(manager);
+    if (r == 0)
+        run(manager);
+    close_threads(manager);
+    close_loop(manager);
+    core_free(manager->core);
+    env_free(manager->env);
+    free(manager->installation);
+    for (size_t i = 0; i < manager->options.member_count; i++) {
+        free(manager->options.members[i].name);
+        free(manager->options.members[i].host);
+    }
+    free(manager);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
