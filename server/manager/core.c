@@ -25,6 +25,7 @@ void core_hold(struct core *core, uint64_t to, const Peer__PeerFrame *frame)
     struct held_frame *held = mem_zeroed(1, sizeof *held + len);
 
     held->to = to;
+    held->is_append = frame->body_case == PEER__PEER_FRAME__BODY_APPEND;
     held->len = len;
     peer__peer_frame__pack(frame, held->bytes);
     list_append(&core->held, &held->link);
@@ -191,15 +192,32 @@ static int notice_leadership(struct core *core)
 
 /* ---- out */
 
+static void send_frame(struct core *core, struct held_frame *held)
+{
+    list_remove(&held->link);
+    core->config.send(core->config.context, held->to, (struct bytes){held->bytes, held->len});
+    free(held);
+}
+
 static void send_held(struct core *core)
 {
+    list_each (link, &core->held)
+        send_frame(core, list_entry(link, struct held_frame, link));
+}
+
+/* Raft 10.2.1: the leader's disk and its followers' work side by side. An Append says what the
+ * leader has decided, not what its disk has; the leader counts itself only when it has. */
+static void send_appends_early(struct core *core)
+{
+    if (!raft_node_may_send_early(core->raft))
+        return;
     list_each (link, &core->held) {
         struct held_frame *held = list_entry(link, struct held_frame, link);
 
-        list_remove(link);
-        core->config.send(core->config.context, held->to, (struct bytes){held->bytes, held->len});
-        free(held);
+        if (held->is_append)
+            send_frame(core, held);
     }
+    core->config.push(core->config.context);
 }
 
 static void hand_back_rpcs(struct core *core)
@@ -294,6 +312,7 @@ static int turn_once(struct core *core)
         txn_abort(steal(core->txn));
         return err_up(r);
     }
+    send_appends_early(core);
     r = txn_commit(steal(core->txn));
     if (r < 0)
         return err_up(r);

@@ -35,8 +35,10 @@ struct core_config {
     unsigned worker_lost_ms;      /* Silence after which a worker's tasks are replaced. */
     uint64_t seed;
 
-    /* Send to a peer, now: everything it promises is durable. Borrows the bytes. */
+    /* Send to a peer: everything it promises is durable. Borrows the bytes. */
     void (*send)(void *context, uint64_t to, struct bytes frame);
+    /* What was sent so far should leave now, if it can: the commit comes next. */
+    void (*push)(void *context);
     /* From any thread: run a turn soon. */
     void (*wake)(void *context);
     void *context;

@@ -37,6 +37,7 @@ struct proposal {
 struct held_frame {
     struct list link;
     uint64_t to;
+    bool is_append; /* Promises nothing about our own disk: docs/consensus.md. */
     size_t len;
     uint8_t bytes[];
 };

@@ -163,6 +163,14 @@ static void send_to_peer(void *context, uint64_t to, struct bytes frame)
         peers_send(manager->peers, to, frame);
 }
 
+static void push_to_peers(void *context)
+{
+    struct manager *manager = context;
+
+    if (manager->peers)
+        peers_push(manager->peers);
+}
+
 static void peer_received(void *context, Peer__PeerFrame *frame)
 {
     struct manager *manager = context;
@@ -282,6 +290,7 @@ static int open_core(struct manager *manager)
         .worker_heartbeat_ms = WORKER_HEARTBEAT_MS,
         .worker_lost_ms = manager->options.worker_lost_ms,
         .send = send_to_peer,
+        .push = push_to_peers,
         .wake = wake,
         .context = manager,
     };

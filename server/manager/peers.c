@@ -168,6 +168,13 @@ void peers_send(struct peers *peers, uint64_t to, struct bytes packed)
     }
 }
 
+void peers_push(struct peers *peers)
+{
+    for (size_t i = 0; i < peers->config.member_count; i++)
+        if (peers->links[i].open)
+            stream_push(peers->links[i].stream);
+}
+
 /* ---- being dialled */
 
 static void incoming_end(struct incoming *incoming)

@@ -39,5 +39,8 @@ int peers_open(uv_loop_t *loop, const struct peers_config *config, struct peers 
 /* Send, or drop it when there is no link. Borrows the bytes, a packed PeerFrame. */
 void peers_send(struct peers *peers, uint64_t to, struct bytes packed);
 
+/* Let what was sent leave now: the loop is about to block. */
+void peers_push(struct peers *peers);
+
 /* Close every link. Takes peers; closed is called when nothing is left on the loop. */
 void peers_close(struct peers *peers, void (*closed)(void *context), void *context);

@@ -28,6 +28,7 @@ struct raft_node {
     uint64_t now_ms;
     bool term_dirty; /* Term or vote differ from what is stored. */
     bool applied_dirty;
+    bool may_send_early;
     uint64_t stored_from; /* First entry stored in this turn, 0: none. */
     uint64_t owed;        /* Durable up to here, the core does not know yet; 0: nothing owed. */
 

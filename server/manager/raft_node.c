@@ -520,6 +520,7 @@ int raft_node_end(struct raft_node *node)
         r = log_applied_put(node->txn, &node->applied);
     if (r < 0)
         return err_up(r);
+    node->may_send_early = !node->term_dirty && !is_sole_voter(node);
     node->owed = node->stored_from ? node->last_index : 0;
     node->stored_from = 0;
     node->term_dirty = false;
@@ -531,6 +532,11 @@ int raft_node_end(struct raft_node *node)
 bool raft_node_owes(const struct raft_node *node)
 {
     return node->owed != 0;
+}
+
+bool raft_node_may_send_early(const struct raft_node *node)
+{
+    return node->may_send_early;
 }
 
 int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_t count,

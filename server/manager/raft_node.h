@@ -55,6 +55,10 @@ int raft_node_begin(struct raft_node *node, struct txn *txn, uint64_t now_ms);
 int raft_node_end(struct raft_node *node);
 bool raft_node_owes(const struct raft_node *node);
 
+/* After raft_node_end: Appends of this turn may leave before its commit. Not when term or vote
+ * changed in it, and not as the only voter: then the commit itself is what they tell of. */
+bool raft_node_may_send_early(const struct raft_node *node);
+
 /* (turn) A frame from a peer; frames that are not Raft's are ignored. */
 int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame);
 

@@ -181,6 +181,12 @@ static void stream_flush(struct stream *stream)
         chunks_clear(&stream->sending);
 }
 
+void stream_push(struct stream *stream)
+{
+    if (may_send(stream))
+        stream_flush(stream);
+}
+
 static void stream_turn(uv_idle_t *idle)
 {
     struct stream *stream = idle->data;

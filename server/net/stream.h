@@ -73,6 +73,10 @@ int stream_write(struct stream *stream, struct bytes bytes);
  * empty. */
 int stream_write_buffer(struct stream *stream, struct buffer *buffer);
 
+/* Hand the kernel what is queued, as far as it takes it now: for an owner that is about to block.
+ */
+void stream_push(struct stream *stream);
+
 /* Bytes queued here and not yet handed to the kernel. */
 size_t stream_queued(const struct stream *stream);
 

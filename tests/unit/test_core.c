@@ -51,6 +51,11 @@ static void send_packet(void *context, uint64_t to, struct bytes frame)
     list_append(&network, &packet->link);
 }
 
+static void push(void *context)
+{
+    (void)context;
+}
+
 static void wake(void *context)
 {
     (void)context; /* Every core has a turn each millisecond. */
@@ -72,6 +77,7 @@ static void start(struct server *server)
         .worker_lost_ms = 3000,
         .seed = server->id,
         .send = send_packet,
+        .push = push,
         .wake = wake,
         .context = server,
     };
