@@ -11,41 +11,10 @@
 
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
-#include "storage/tables_record.h"
+#include "storage/tables_check_inner.h"
 #include "storage/tables_write.h"
 
-/* Added up for one cluster, deployment or worker. */
-struct sum {
-    uint64_t seq;
-    uint64_t owner; /* Cluster of a worker, service of a deployment. */
-    uint64_t pending;
-    uint64_t running;
-    uint64_t stopping;
-    uint64_t services; /* ACTIVE ones of a cluster. */
-    uint64_t workers;  /* ACTIVE and DRAINING ones of a cluster. */
-    uint64_t cpu;
-    uint64_t memory;
-    uint64_t ports;      /* How many, */
-    uint64_t ports_hash; /* and which, whatever their order. */
-    uint64_t changed_index;
-};
-
-struct sums {
-    struct sum *items;
-    size_t count;
-};
-
-struct check {
-    struct txn *txn;
-    char *text;
-    struct sums clusters;
-    struct sums deployments; /* Sorted by seq once all are there. */
-    struct sums workers;
-    uint64_t keys[TABLE_COUNT]; /* How many there should be. */
-};
-
-/* The first difference stays. Returns 1, which ends a walk. */
-__attribute__((format(printf, 2, 3))) static int differs(struct check *c, const char *format, ...)
+int check_differs(struct check *c, const char *format, ...)
 {
     va_list args;
     char text[256];
@@ -75,7 +44,7 @@ static int compare_sums(const void *left, const void *right)
     return a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
-static struct sum *sums_find(const struct sums *sums, uint64_t seq)
+struct sum *sums_find(const struct sums *sums, uint64_t seq)
 {
     struct sum key = {.seq = seq};
 
@@ -84,8 +53,7 @@ static struct sum *sums_find(const struct sums *sums, uint64_t seq)
     return bsearch(&key, sums->items, sums->count, sizeof key, compare_sums);
 }
 
-/* Is this key there, and does it lead to seq (0: to nothing)? */
-static int expect_key(struct check *c, enum table table, const struct key *key, uint64_t seq)
+int check_key(struct check *c, enum table table, const struct key *key, uint64_t seq)
 {
     struct bytes value;
     int r = txn_get(c->txn, table, key_bytes(key), &value);
@@ -94,30 +62,46 @@ static int expect_key(struct check *c, enum table table, const struct key *key, 
     if (r < 0)
         return err_up(r);
     if (r > 0)
-        return differs(c, "%s: no key for %llu", table_names[table], (unsigned long long)seq);
+        return check_differs(c, "%s: no key for %llu", table_names[table], (unsigned long long)seq);
     if (value.len == 8 && seq != 0 && be64_get(value.base) == seq)
         return 0;
-    return value.len == 0 && seq == 0 ? 0
-                                      : differs(c, "%s: a key leads elsewhere", table_names[table]);
+    return value.len == 0 && seq == 0
+               ? 0
+               : check_differs(c, "%s: a key leads elsewhere", table_names[table]);
 }
 
-static int expect_mark(struct check *c, enum table table, uint64_t first, uint64_t second)
+int check_mark(struct check *c, enum table table, uint64_t first, uint64_t second)
 {
     struct key key;
 
     key_seqs(&key, first, second);
-    return expect_key(c, table, &key, 0);
+    return check_key(c, table, &key, 0);
 }
 
 /* ---- clusters, services, deployments, workers */
 
+/* A name leads to the newest thing that has it. */
+static int check_name(struct check *c, enum table table, const struct key *key, uint64_t seq)
+{
+    uint64_t newest = 0;
+    int r = record_get_seq(c->txn, table, key, &newest);
+
+    if (r < 0)
+        return err_up(r);
+    c->keys[table] += newest == seq;
+    return newest >= seq ? 0
+                         : check_differs(c, "%s: a name leads to an old one", table_names[table]);
+}
+
 static int each_cluster(void *context, const State__Cluster *cluster)
 {
     struct check *c = context;
+    struct key key = {0};
 
     sums_add(&c->clusters, cluster->seq, 0);
     c->keys[TABLE_CLUSTER_COUNT]++;
-    return 0;
+    key_add_text(&key, cluster->name);
+    return check_name(c, TABLE_CLUSTER_NAME, &key, cluster->seq);
 }
 
 static int each_deployment(void *context, const State__Deployment *deployment)
@@ -142,10 +126,22 @@ static int check_events(struct check *c, const State__Service *service)
         key_seqs(&key, service->seq, last - i);
         r = txn_get(c->txn, TABLE_SERVICE_EVENT, key_bytes(&key), &value);
         if (r != 0)
-            return r > 0 ? differs(c, "service %s: event %llu is missing", service->name,
-                                   (unsigned long long)(last - i))
+            return r > 0 ? check_differs(c, "service %s: event %llu is missing", service->name,
+                                         (unsigned long long)(last - i))
                          : err_up(r);
     }
+    return 0;
+}
+
+static int check_primary(struct check *c, const State__Service *service)
+{
+    State__Deployment *primary;
+    int r = table_deployment(c->txn, service->seq, service->primary_deployment_seq, &primary);
+
+    if (r != 0)
+        return r > 0 ? check_differs(c, "service %s: no primary deployment", service->name)
+                     : err_up(r);
+    state__deployment__free_unpacked(primary, NULL);
     return 0;
 }
 
@@ -153,21 +149,21 @@ static int each_service(void *context, const State__Service *service)
 {
     struct check *c = context;
     struct sum *cluster = sums_find(&c->clusters, service->cluster_seq);
-    State__Deployment *primary;
+    struct key key;
     int r;
 
     if (!cluster)
-        return differs(c, "service %s: no cluster", service->name);
+        return check_differs(c, "service %s: no cluster", service->name);
     cluster->services += service->status == STATE__SERVICE_STATUS__SERVICE_ACTIVE;
-    r = table_deployment(c->txn, service->seq, service->primary_deployment_seq, &primary);
-    if (r > 0)
-        return differs(c, "service %s: no primary deployment", service->name);
-    if (r < 0)
-        return err_up(r);
-    state__deployment__free_unpacked(primary, NULL);
-    r = check_events(c, service);
+    key_seq(&key, service->cluster_seq);
+    key_add_text(&key, service->name);
+    r = check_name(c, TABLE_SERVICE_NAME, &key, service->seq);
     if (r == 0)
-        r = expect_mark(c, TABLE_SERVICE_OF_CLUSTER, service->cluster_seq, service->seq);
+        r = check_primary(c, service);
+    if (r == 0)
+        r = check_events(c, service);
+    if (r == 0)
+        r = check_mark(c, TABLE_SERVICE_OF_CLUSTER, service->cluster_seq, service->seq);
     if (r == 0)
         r = table_deployments(c->txn, service->seq, each_deployment, c);
     return r;
@@ -180,14 +176,14 @@ static int check_worker(struct check *c, const State__Worker *worker)
     int r;
 
     if (!cluster)
-        return differs(c, "worker %s: no cluster", worker->id);
+        return check_differs(c, "worker %s: no cluster", worker->id);
     cluster->workers += worker->status != STATE__WORKER_STATUS__WORKER_INACTIVE;
     sums_add(&c->workers, worker->seq, worker->cluster_seq);
     c->keys[TABLE_WORKER_USAGE]++;
     if (!key_id(&key, worker->id))
-        return differs(c, "worker %s: no id", worker->id);
-    r = expect_key(c, TABLE_WORKER_ID, &key, worker->seq);
-    return r ? r : expect_mark(c, TABLE_WORKER_OF_CLUSTER, worker->cluster_seq, worker->seq);
+        return check_differs(c, "worker %s: no id", worker->id);
+    r = check_key(c, TABLE_WORKER_ID, &key, worker->seq);
+    return r ? r : check_mark(c, TABLE_WORKER_OF_CLUSTER, worker->cluster_seq, worker->seq);
 }
 
 static int each_worker(void *context, struct txn *txn, uint64_t seq)
@@ -196,113 +192,18 @@ static int each_worker(void *context, struct txn *txn, uint64_t seq)
     int r = table_worker(txn, seq, &worker);
 
     if (r != 0)
-        return r > 0 ? differs(context, "worker: no record") : err_up(r);
+        return r > 0 ? check_differs(context, "worker: no record") : err_up(r);
     r = check_worker(context, worker);
     state__worker__free_unpacked(worker, NULL);
     return r;
 }
 
-/* ---- tasks */
-
-static uint64_t port_hash(const State__Port *port)
+uint64_t check_port_hash(const State__Port *port)
 {
     uint64_t word = ((uint64_t)port->number << 1 | (port->udp ? 1u : 0u)) + 1;
 
     word *= UINT64_C(0x9e3779b97f4a7c15);
     return word ^ word >> 31;
-}
-
-static void add_to(struct sum *sum, const State__Task *task, const State__TaskStatus *status)
-{
-    if (status->state < STATE__TASK_STATE__TASK_RUNNING)
-        sum->pending++;
-    else
-        sum->running++;
-    sum->cpu += task->cpu;
-    sum->memory += task->memory;
-    sum->ports += task->n_host_ports;
-    for (size_t i = 0; i < task->n_host_ports; i++)
-        sum->ports_hash += port_hash(task->host_ports[i]);
-}
-
-static int add_to_deployment(struct check *c, const State__Task *task,
-                             const State__TaskStatus *status)
-{
-    struct sum *sum = sums_find(&c->deployments, task->deployment_seq);
-
-    if (task->service_seq == 0)
-        return 0;
-    if (!sum || sum->owner != task->service_seq)
-        return differs(c, "task %s: no deployment", task->id);
-    if (status->desired_stopped)
-        sum->stopping++;
-    else if (status->state < STATE__TASK_STATE__TASK_RUNNING)
-        sum->pending++;
-    else
-        sum->running++;
-    return 0;
-}
-
-static int check_indexes(struct check *c, const State__Task *task, const State__TaskStatus *status)
-{
-    struct key key;
-    int r;
-
-    c->keys[TABLE_TASK_STATUS]++;
-    if (!key_id(&key, task->id))
-        return differs(c, "task %s: no id", task->id);
-    r = expect_key(c, TABLE_TASK_ID, &key, task->seq);
-    key_seq(&key, task->cluster_seq);
-    key_add_byte(&key, status->desired_stopped ? 1 : 0);
-    key_add_u64(&key, task->seq);
-    if (r == 0)
-        r = expect_key(c, TABLE_TASK_OF_CLUSTER, &key, 0);
-    if (r == 0 && task->service_seq != 0)
-        r = expect_mark(c, TABLE_TASK_OF_SERVICE, task->service_seq, task->seq);
-    if (r != 0)
-        return r;
-    if (status->state == STATE__TASK_STATE__TASK_STOPPED)
-        return expect_mark(c, TABLE_TASK_STOPPED, status->stopped_ms, task->seq);
-    return expect_mark(c, TABLE_TASK_OF_WORKER, task->worker_seq, task->seq);
-}
-
-static int check_task(struct check *c, const State__Task *task, const State__TaskStatus *status)
-{
-    struct sum *cluster = sums_find(&c->clusters, task->cluster_seq);
-    struct sum *worker = sums_find(&c->workers, task->worker_seq);
-
-    if (!cluster || !worker || worker->owner != task->cluster_seq)
-        return differs(c, "task %s: no cluster or no worker in it", task->id);
-    if (status->version == 0)
-        return differs(c, "task %s: no version", task->id);
-    if (status->state >= STATE__TASK_STATE__TASK_DEACTIVATING && !status->desired_stopped)
-        return differs(c, "task %s: stops, but is meant to run", task->id);
-    if (worker->changed_index < status->changed_index)
-        worker->changed_index = status->changed_index;
-    if (status->state != STATE__TASK_STATE__TASK_STOPPED) {
-        add_to(cluster, task, status);
-        add_to(worker, task, status);
-        if (add_to_deployment(c, task, status) != 0)
-            return 1;
-    }
-    return check_indexes(c, task, status);
-}
-
-static int each_task(void *context, struct txn *txn, uint64_t seq)
-{
-    State__Task *task = NULL;
-    State__TaskStatus *status = NULL;
-    int r = table_task(txn, seq, &task);
-
-    if (r == 0)
-        r = table_task_status(txn, seq, &status);
-    if (r == 0)
-        r = check_task(context, task, status);
-    else if (r > 0)
-        r = differs(context, "task %llu: no status", (unsigned long long)seq);
-    state__task__free_unpacked(task, NULL);
-    state__task_status__free_unpacked(status, NULL);
-    return r;
 }
 
 /* ---- what was added up, against what is stored */
@@ -313,16 +214,17 @@ static int compare_cluster(struct check *c, const struct sum *sum)
     int r = table_cluster_count(c->txn, sum->seq, &count);
 
     if (r != 0)
-        return r > 0 ? differs(c, "cluster: no count") : err_up(r);
+        return r > 0 ? check_differs(c, "cluster: no count") : err_up(r);
     if (count->running_tasks != sum->running || count->pending_tasks != sum->pending ||
         count->active_services != sum->services || count->workers != sum->workers)
-        r = differs(c,
-                    "cluster %llu: %u running, %u pending, %u services, %u workers; not %llu, "
-                    "%llu, %llu, %llu",
-                    (unsigned long long)sum->seq, count->running_tasks, count->pending_tasks,
-                    count->active_services, count->workers, (unsigned long long)sum->running,
-                    (unsigned long long)sum->pending, (unsigned long long)sum->services,
-                    (unsigned long long)sum->workers);
+        r = check_differs(
+            c,
+            "cluster %llu: %u running, %u pending, %u services, %u workers; not %llu, "
+            "%llu, %llu, %llu",
+            (unsigned long long)sum->seq, count->running_tasks, count->pending_tasks,
+            count->active_services, count->workers, (unsigned long long)sum->running,
+            (unsigned long long)sum->pending, (unsigned long long)sum->services,
+            (unsigned long long)sum->workers);
     state__cluster_count__free_unpacked(count, NULL);
     return r;
 }
@@ -333,13 +235,14 @@ static int compare_deployment(struct check *c, const struct sum *sum)
     int r = table_deployment(c->txn, sum->owner, sum->seq, &deployment);
 
     if (r != 0)
-        return r > 0 ? differs(c, "deployment: no record") : err_up(r);
+        return r > 0 ? check_differs(c, "deployment: no record") : err_up(r);
     if (deployment->running_count != sum->running || deployment->pending_count != sum->pending ||
         deployment->stopping_count != sum->stopping)
-        r = differs(c, "deployment %s: %u running, %u pending, %u stopping; not %llu, %llu, %llu",
-                    deployment->id, deployment->running_count, deployment->pending_count,
-                    deployment->stopping_count, (unsigned long long)sum->running,
-                    (unsigned long long)sum->pending, (unsigned long long)sum->stopping);
+        r = check_differs(
+            c, "deployment %s: %u running, %u pending, %u stopping; not %llu, %llu, %llu",
+            deployment->id, deployment->running_count, deployment->pending_count,
+            deployment->stopping_count, (unsigned long long)sum->running,
+            (unsigned long long)sum->pending, (unsigned long long)sum->stopping);
     state__deployment__free_unpacked(deployment, NULL);
     return r;
 }
@@ -349,19 +252,21 @@ static int compare_usage(struct check *c, const struct sum *sum, const State__Wo
     uint64_t ports_hash = 0;
 
     for (size_t i = 0; i < usage->n_ports; i++)
-        ports_hash += port_hash(usage->ports[i]);
+        ports_hash += check_port_hash(usage->ports[i]);
     if (usage->running_tasks != sum->running || usage->pending_tasks != sum->pending)
-        return differs(c, "worker %llu: %u running, %u pending; not %llu, %llu",
-                       (unsigned long long)sum->seq, usage->running_tasks, usage->pending_tasks,
-                       (unsigned long long)sum->running, (unsigned long long)sum->pending);
+        return check_differs(c, "worker %llu: %u running, %u pending; not %llu, %llu",
+                             (unsigned long long)sum->seq, usage->running_tasks,
+                             usage->pending_tasks, (unsigned long long)sum->running,
+                             (unsigned long long)sum->pending);
     if (usage->cpu != sum->cpu || usage->memory != sum->memory)
-        return differs(c, "worker %llu: cpu %u, memory %u taken; not %llu, %llu",
-                       (unsigned long long)sum->seq, usage->cpu, usage->memory,
-                       (unsigned long long)sum->cpu, (unsigned long long)sum->memory);
+        return check_differs(c, "worker %llu: cpu %u, memory %u taken; not %llu, %llu",
+                             (unsigned long long)sum->seq, usage->cpu, usage->memory,
+                             (unsigned long long)sum->cpu, (unsigned long long)sum->memory);
     if (usage->n_ports != sum->ports || ports_hash != sum->ports_hash)
-        return differs(c, "worker %llu: other ports are taken", (unsigned long long)sum->seq);
+        return check_differs(c, "worker %llu: other ports are taken", (unsigned long long)sum->seq);
     if (usage->changed_index < sum->changed_index)
-        return differs(c, "worker %llu: would not hear of a change", (unsigned long long)sum->seq);
+        return check_differs(c, "worker %llu: would not hear of a change",
+                             (unsigned long long)sum->seq);
     return 0;
 }
 
@@ -371,7 +276,7 @@ static int compare_worker(struct check *c, const struct sum *sum)
     int r = table_worker_usage(c->txn, sum->seq, &usage);
 
     if (r != 0)
-        return r > 0 ? differs(c, "worker: no usage") : err_up(r);
+        return r > 0 ? check_differs(c, "worker: no usage") : err_up(r);
     r = compare_usage(c, sum, usage);
     state__worker_usage__free_unpacked(usage, NULL);
     return r;
@@ -387,7 +292,7 @@ static int compare_all(struct check *c, const struct sums *sums,
     return r;
 }
 
-/* ---- names: whatever they lead to must be there and the newest of its name */
+/* ---- how many keys an index has; families, tokens */
 
 static int count_key(void *context, struct txn *txn, struct bytes key, struct bytes value)
 {
@@ -408,18 +313,19 @@ static int compare_keys(struct check *c, enum table table)
         return err_up(r);
     return count == c->keys[table]
                ? 0
-               : differs(c, "%s: %llu keys, not %llu", table_names[table],
-                         (unsigned long long)count, (unsigned long long)c->keys[table]);
+               : check_differs(c, "%s: %llu keys, not %llu", table_names[table],
+                               (unsigned long long)count, (unsigned long long)c->keys[table]);
 }
 
 static int compare_indexes(struct check *c)
 {
     static const enum table tables[] = {
-        TABLE_CLUSTER_COUNT,   TABLE_SERVICE_OF_CLUSTER, TABLE_SERVICE_EVENT,
-        TABLE_DEPLOYMENT,      TABLE_TASK_STATUS,        TABLE_TASK_ID,
-        TABLE_TASK_OF_CLUSTER, TABLE_TASK_OF_SERVICE,    TABLE_TASK_OF_WORKER,
-        TABLE_TASK_STOPPED,    TABLE_WORKER_ID,          TABLE_WORKER_OF_CLUSTER,
-        TABLE_WORKER_USAGE,
+        TABLE_CLUSTER_NAME,      TABLE_CLUSTER_COUNT,   TABLE_FAMILY,
+        TABLE_SERVICE_NAME,      TABLE_TOKEN,           TABLE_SERVICE_OF_CLUSTER,
+        TABLE_SERVICE_EVENT,     TABLE_DEPLOYMENT,      TABLE_TASK_STATUS,
+        TABLE_TASK_ID,           TABLE_TASK_OF_CLUSTER, TABLE_TASK_OF_SERVICE,
+        TABLE_TASK_OF_WORKER,    TABLE_TASK_STOPPED,    TABLE_WORKER_ID,
+        TABLE_WORKER_OF_CLUSTER, TABLE_WORKER_USAGE,
     };
     int r = 0;
 
@@ -438,8 +344,9 @@ static int check_family(struct check *c, const State__TaskDefinition *definition
     if (r > 0 || known.newest < definition->revision ||
         (definition->active && known.newest_active < definition->revision) ||
         (!definition->active && known.newest_active == definition->revision))
-        return differs(c, "task definition %s:%u: its family does not know it", definition->family,
-                       definition->revision);
+        return check_differs(c, "task definition %s:%u: its family does not know it",
+                             definition->family, definition->revision);
+    c->keys[TABLE_FAMILY] += known.newest == definition->revision;
     return 0;
 }
 
@@ -456,7 +363,7 @@ static int each_age(void *context, struct txn *txn, struct bytes key, struct byt
     int r = txn_get(txn, TABLE_TOKEN, token, &value);
 
     c->keys[TABLE_TOKEN]++;
-    return r > 0 ? differs(c, "token_age: no token") : err_up(r);
+    return r > 0 ? check_differs(c, "token_age: no token") : err_up(r);
 }
 
 static int check_all(struct check *c)
@@ -471,13 +378,11 @@ static int check_all(struct check *c)
     if (c->deployments.count > 0)
         qsort(c->deployments.items, c->deployments.count, sizeof(struct sum), compare_sums);
     if (r == 0)
-        r = table_all_tasks(c->txn, 0, each_task, c);
+        r = check_tasks(c);
     if (r == 0)
         r = table_task_definitions(c->txn, "", 0, each_definition, c);
     if (r == 0)
         r = record_walk(c->txn, TABLE_TOKEN_AGE, &first, 0, each_age, c);
-    if (r == 0 && !c->text)
-        r = compare_keys(c, TABLE_TOKEN);
     if (r == 0 && !c->text)
         r = compare_all(c, &c->clusters, compare_cluster);
     if (r == 0 && !c->text)
