@@ -89,6 +89,14 @@ static void call_applied(struct core *core, struct proposal *proposal,
     call_finish(core, call, CALL_DONE);
 }
 
+static void remote_call_done(struct call *call);
+
+void call_index_known(struct core *core, const struct call *call, uint64_t index)
+{
+    if (call->done == remote_call_done)
+        raft_node_tell_commit(core->raft, list_entry(call, struct remote_call, call)->from, index);
+}
+
 static void refuse(struct core *core, struct call *call, Command__Problem *problem)
 {
     call->result = mem_new(Command__CommandResult);
@@ -162,6 +170,7 @@ static void finish_round(struct core *core, struct read_round *round)
 
         list_remove(link);
         call->index = round->index;
+        call_index_known(core, call, round->index);
         call_finish(core, call, CALL_DONE);
     }
     list_remove(&round->link);

@@ -143,6 +143,8 @@ void calls_peer_lost(struct core *core, uint64_t peer);
 void calls_stop(struct core *core);
 uint64_t calls_deadline(const struct core *core);
 void calls_hand_back(struct core *core);
+/* In the turn: what this call asked for is committed as of index. */
+void call_index_known(struct core *core, const struct call *call, uint64_t index);
 void call_finish(struct core *core, struct call *call, enum call_outcome outcome);
 
 /* ---- dispatch.c: workers */

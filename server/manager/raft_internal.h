@@ -15,6 +15,8 @@
 struct raft_peer {
     uint64_t id;
     uint64_t acked_seq; /* Highest seq of ours that it has confirmed in this term. */
+    uint64_t tell;      /* It waits to hear that entries up to here are committed. */
+    uint64_t told;      /* It was told that far, beside the core's own Appends. */
 };
 
 struct raft_node {
@@ -68,3 +70,6 @@ int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out);
 /* Note a peer's confirmation that we led when seq was sent. */
 void raft_node_note_ack(struct raft_node *node, uint64_t peer, uint64_t seq);
 void raft_node_forget_acks(struct raft_node *node);
+
+/* Send the Appends that raft_node_tell_commit asked for. */
+int raft_node_tell_commits(struct raft_node *node);

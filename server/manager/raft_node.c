@@ -511,6 +511,9 @@ int raft_node_end(struct raft_node *node)
     int r = 0;
 
     must(node->txn);
+    r = raft_node_tell_commits(node);
+    if (r < 0)
+        return err_up(r);
     if (node->term_dirty) {
         vote.term = raft_current_term(&node->raft);
         vote.voted_for = raft_voted_for(&node->raft);

@@ -88,6 +88,10 @@ int raft_node_read(struct raft_node *node, uint64_t *out_round, uint64_t *out_in
 /* Is it? False for ever once leadership has been lost: watch raft_node_term. */
 bool raft_node_read_confirmed(const struct raft_node *node, uint64_t round);
 
+/* (turn) As the leader: let this peer know by the end of the turn that entries up to index are
+ * committed, or as soon as it has them, instead of with the next heartbeat. */
+void raft_node_tell_commit(struct raft_node *node, uint64_t peer, uint64_t index);
+
 bool raft_node_leads(const struct raft_node *node);
 /* Leads, and has committed an entry of its own term (rule 2): only now may it answer reads. */
 bool raft_node_ready(const struct raft_node *node);

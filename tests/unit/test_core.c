@@ -562,6 +562,22 @@ START_TEST(a_follower_answers_a_write_only_when_it_can_show_it)
 }
 END_TEST
 
+START_TEST(a_follower_need_not_wait_for_a_heartbeat)
+{
+    struct server *asker = follower();
+    uint64_t began = now_ms;
+
+    for (int i = 0; i < 10; i++)
+        create_cluster(asker, "again");
+    ck_assert_uint_lt(now_ms - began, 200); /* A heartbeat each would be 500. */
+    began = now_ms;
+    create_cluster(leader(), "more");
+    for (int i = 0; i < 10; i++)
+        ask_well(asker, "DescribeClusters", NULL);
+    ck_assert_uint_lt(now_ms - began, 200);
+}
+END_TEST
+
 START_TEST(a_read_sees_every_acknowledged_write)
 {
     struct server *asker = follower();
@@ -719,6 +735,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_write_to_any_manager_is_on_every_manager);
     tcase_add_test(tc, a_follower_answers_a_write_only_when_it_can_show_it);
+    tcase_add_test(tc, a_follower_need_not_wait_for_a_heartbeat);
     tcase_add_test(tc, a_read_sees_every_acknowledged_write);
     tcase_add_test(tc, a_cut_leader_answers_no_read_and_no_write);
     tcase_add_test(tc, a_stale_read_needs_nobody);
