@@ -8,7 +8,7 @@
 #include "server/net/address.h"
 #include "server/net/grpc_client.h"
 #include "server/net/stream.h"
-#include "tests/unit/grpc_echo.h"
+#include "tests/interop/grpc_echo.h"
 #include "tests/unit/loop.h"
 
 enum { SHORT_MS = 100 };
