@@ -38,6 +38,7 @@ struct grpc_call {
     char *path;
     struct grpc_message message;
     uint64_t timeout_ms;  /* 0: none was asked for. */
+    uint64_t wait_ms;     /* Not 0: the next move sets a deadline so much later than itself. */
     uint64_t deadline_ms; /* UINT64_MAX: none. */
 };
 
@@ -47,8 +48,7 @@ struct grpc_session {
     struct list calls;
     struct list ready;
     size_t held;      /* Calls with is_held. */
-    uint64_t now_ms;  /* As of the last move. */
-    uint64_t next_ms; /* No deadline is earlier. */
+    uint64_t next_ms; /* No deadline is earlier; 0: some call has one to be set. */
     bool is_stopped;
 };
 
@@ -77,13 +77,18 @@ static bool is_exchange_gone(const struct grpc_call *call)
     return !call->exchange.session;
 }
 
-static void set_deadline(struct grpc_call *call, uint64_t after_ms)
+/* Allow so much time from the next move on: only a move knows what time it is. */
+static void set_deadline(struct grpc_call *call, uint64_t wait_ms)
 {
-    struct grpc_session *session = call->session;
+    call->wait_ms = wait_ms;
+    call->deadline_ms = UINT64_MAX;
+    call->session->next_ms = 0;
+}
 
-    call->deadline_ms = session->now_ms + after_ms;
-    if (call->deadline_ms < session->next_ms)
-        session->next_ms = call->deadline_ms;
+static void clear_deadline(struct grpc_call *call)
+{
+    call->wait_ms = 0;
+    call->deadline_ms = UINT64_MAX;
 }
 
 /* Answered one way or another: what is left is that the peer takes it. */
@@ -201,7 +206,7 @@ static void call_ended(struct http2_exchange *exchange)
         return;
     }
     call->state = CALL_READY;
-    call->deadline_ms = UINT64_MAX; /* It is handed over in the move that follows. */
+    clear_deadline(call); /* It is handed over in the move that follows. */
     list_append(&call->session->ready, &call->ready_link);
 }
 
@@ -210,7 +215,7 @@ static void call_gone(struct http2_exchange *exchange, uint32_t error_code)
     struct grpc_call *call = call_of(exchange);
 
     (void)error_code;
-    call->deadline_ms = UINT64_MAX;
+    clear_deadline(call);
     list_remove(&call->ready_link);
     if (!call->is_held)
         call_free(call);
@@ -266,21 +271,26 @@ static void call_overdue(struct grpc_call *call)
         answer_status(call, GRPC_DEADLINE_EXCEEDED, "the time for this call is over");
         return;
     }
-    call->deadline_ms = UINT64_MAX; /* It had 30 s to send its request, or to take our answer. */
+    clear_deadline(call); /* It had its time to send the request, or to take our answer. */
     http2_cancel(&call->exchange);
 }
 
-static void refuse_overdue(struct grpc_session *session)
+/* The one place that compares with the clock. */
+static void keep_deadlines(struct grpc_session *session, uint64_t now_ms)
 {
     uint64_t next_ms = UINT64_MAX;
 
-    if (session->now_ms < session->next_ms)
+    if (now_ms < session->next_ms)
         return;
     list_each (link, &session->calls) {
         struct grpc_call *call = list_entry(link, struct grpc_call, link);
 
-        if (call->deadline_ms <= session->now_ms)
+        if (call->deadline_ms <= now_ms)
             call_overdue(call);
+        if (call->wait_ms > 0) {
+            call->deadline_ms = now_ms + call->wait_ms;
+            call->wait_ms = 0;
+        }
         if (call->deadline_ms < next_ms)
             next_ms = call->deadline_ms;
     }
@@ -305,8 +315,6 @@ static void hand_over(struct grpc_session *session, struct grpc_call *call)
 
 uint64_t grpc_session_move(struct grpc_session *session, uint64_t now_ms)
 {
-    session->now_ms = now_ms;
-    refuse_overdue(session);
     while (!session->is_stopped && !list_is_empty(&session->ready)) {
         struct grpc_call *call = list_entry(session->ready.next, struct grpc_call, ready_link);
 
@@ -316,6 +324,7 @@ uint64_t grpc_session_move(struct grpc_session *session, uint64_t now_ms)
         else
             hand_over(session, call);
     }
+    keep_deadlines(session, now_ms);
     return session->next_ms;
 }
 

@@ -347,6 +347,40 @@ START_TEST(nobody_there_ends_the_calls)
 }
 END_TEST
 
+/* An owner that is so disturbed by a call that it closes its server. */
+static void called_once(void *context, struct grpc_call *call, const char *path,
+                        struct bytes message)
+{
+    (void)path;
+    (void)message;
+    ck_assert_ptr_eq(context, &server);
+    grpc_reply(call, text("the last one"));
+    stop_serving();
+}
+
+START_TEST(a_server_may_be_closed_from_a_call)
+{
+    struct grpc_server_config config = {.listen = &here, .called = called_once, .context = &server};
+    struct outcome outcomes[3] = {0};
+
+    hang_up();
+    stop_serving();
+    loop_until(server_closed);
+    server_closed = 0;
+    ck_assert_int_eq(grpc_server_open(&loop, &config, &server), 0);
+    dial(0);
+    for (int i = 0; i < 3; i++)
+        call("/", text("x"), 0, &outcomes[i]);
+    for (int i = 0; i < 3; i++)
+        loop_until(outcomes[i].done);
+    ck_assert_int_eq(outcomes[0].status, GRPC_OK);
+    ck_assert_int_eq(outcomes[1].status, GRPC_UNAVAILABLE);
+    ck_assert_int_eq(outcomes[2].status, GRPC_UNAVAILABLE);
+    loop_until(client_reason == -ESHUTDOWN);
+    buffer_fini(&outcomes[0].reply);
+}
+END_TEST
+
 START_TEST(a_busy_port_is_refused)
 {
     struct grpc_server *other = NULL;
@@ -484,6 +518,7 @@ static TCase *case_of_ends(void)
     tcase_add_test(tc, a_client_that_closes_cancels_its_calls);
     tcase_add_test(tc, a_client_may_be_closed_from_a_call_that_ends);
     tcase_add_test(tc, nobody_there_ends_the_calls);
+    tcase_add_test(tc, a_server_may_be_closed_from_a_call);
     tcase_add_test(tc, a_busy_port_is_refused);
     tcase_add_test(tc, an_idle_connection_lives_on);
     tcase_add_test(tc, a_server_that_falls_silent_is_given_up);
