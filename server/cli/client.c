@@ -175,6 +175,24 @@ int client_get(const char *endpoint, const char *path, unsigned timeout_ms,
         exchange(buffer_text(&host), (struct bytes){request.base, request.len}, timeout_ms, out));
 }
 
+/* The headers of Signature Version 4, in form. */
+static void add_signature(struct buffer *out)
+{
+    static const char zeroes[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    char date[sizeof "20000101T000000Z"];
+    time_t now = time(NULL);
+    struct tm utc;
+
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &utc);
+    buffer_append_format(out,
+                         "X-Amz-Date: %s\r\n"
+                         "Authorization: AWS4-HMAC-SHA256 "
+                         "Credential=cais/%.8s/us-east-1/ecs/aws4_request, "
+                         "SignedHeaders=host;x-amz-date, Signature=%s\r\n",
+                         date, date, zeroes);
+}
+
 int client_ecs(const char *endpoint, const char *action, const json_t *request, unsigned timeout_ms,
                struct client_answer *out)
 {
@@ -187,9 +205,10 @@ int client_ecs(const char *endpoint, const char *action, const json_t *request, 
         buffer_append_format(&bytes,
                              "POST / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
                              "Content-Type: application/x-amz-json-1.1\r\n"
-                             "X-Amz-Target: AmazonEC2ContainerServiceV20141113.%s\r\n"
-                             "Content-Length: %zu\r\n\r\n%s",
-                             buffer_text(&host), action, strlen(body), body);
+                             "X-Amz-Target: AmazonEC2ContainerServiceV20141113.%s\r\n",
+                             buffer_text(&host), action);
+        add_signature(&bytes);
+        buffer_append_format(&bytes, "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
         r = exchange(buffer_text(&host), (struct bytes){bytes.base, bytes.len}, timeout_ms, out);
     }
     free(body);

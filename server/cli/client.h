@@ -16,7 +16,8 @@ struct client_answer {
 int client_get(const char *endpoint, const char *path, unsigned timeout_ms,
                struct client_answer *out);
 
-/* An ECS operation. Borrows the request. */
+/* An ECS operation, with the lab's key: signatures have their form, and are not checked yet.
+ * Borrows the request. */
 int client_ecs(const char *endpoint, const char *action, const json_t *request, unsigned timeout_ms,
                struct client_answer *out);
 
