@@ -7,6 +7,7 @@
 
 #include "server/cli/cmd.h"
 #include "server/cli/verb.h"
+#include "server/lab/lab.h"
 #include "server/manager/manager.h"
 
 static int version_main(int argc, char **argv)
@@ -20,6 +21,7 @@ static int version_main(int argc, char **argv)
 
 static const struct verb verbs[] = {
     {"manager", "--dir DIR --name NAME …", "run a manager", manager_main},
+    {"lab", "VERB …", "a laboratory: a cluster on this machine, to break", lab_main},
     {"status", "[--endpoint URL]", "who leads, and how far the managers are", status_main},
     {"logs", "TASK", "what a task's containers wrote", logs_main},
     {"version", NULL, "print the version", version_main},
