@@ -12,7 +12,7 @@
 
 /* ---- the end of a command */
 
-int apply_refuse(struct apply *a, Command__ErrorCode code, const char *format, ...)
+void apply_problem(struct apply *a, Command__ErrorCode code, const char *format, ...)
 {
     va_list args;
     char text[512]; /* What is quoted of a request is a name; longer ones are cut. */
@@ -22,7 +22,6 @@ int apply_refuse(struct apply *a, Command__ErrorCode code, const char *format, .
     va_end(args);
     problem_free(a->result->problem);
     a->result->problem = problem_new(code, "%s", text);
-    return APPLY_REFUSED;
 }
 
 static void changes_add(struct changes *changes, struct change change)

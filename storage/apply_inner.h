@@ -70,9 +70,11 @@ static inline int out_up_at(int r, const char *file, int line, const char *func)
 
 /* ---- the end of a command (apply.c) */
 
-/* Refuse: the problem is the answer. Returns APPLY_REFUSED. */
-int apply_refuse(struct apply *a, Command__ErrorCode code, const char *format, ...)
+/* Refuse: the problem is the answer. Comes to APPLY_REFUSED, so that `return apply_refuse(...)`
+ * is one line and static analysis sees what it returns. */
+void apply_problem(struct apply *a, Command__ErrorCode code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+#define apply_refuse(a, ...) (apply_problem((a), __VA_ARGS__), APPLY_REFUSED)
 
 void apply_changed(struct apply *a, enum change_kind kind, uint64_t seq);
 

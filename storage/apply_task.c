@@ -32,8 +32,8 @@ static int refuse_conflict(struct apply *a, const State__Cluster *cluster,
 
     if (r < 0)
         return err_up(r);
-    apply_refuse(a, COMMAND__ERROR_CODE__ERROR_CONFLICT,
-                 "The client token was used before with other parameters.");
+    apply_problem(a, COMMAND__ERROR_CODE__ERROR_CONFLICT,
+                  "The client token was used before with other parameters.");
     for (size_t i = 0; i < known->n_task_ids; i++) {
         char *arn = arn_task(settings, cluster->name, known->task_ids[i]);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "proto/base/mem.h"
+#include "proto/base/must.h"
 #include "storage/apply_inner.h"
 #include "storage/tables_write.h"
 
@@ -205,6 +206,7 @@ static int count_on_worker(struct apply *a, const State__Task *task,
 
     if (r != 0)
         return r > 0 ? err_new(-EUCLEAN) : err_up(r);
+    must(held->usage);
     from = worker_slot(held->usage, before);
     to = worker_slot(held->usage, after);
     held->changed |= from != to;

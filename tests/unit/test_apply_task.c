@@ -88,6 +88,34 @@ START_TEST(what_does_not_fit_is_skipped_within_one_command)
 }
 END_TEST
 
+START_TEST(room_is_counted_to_the_last_unit)
+{
+    static const struct {
+        const char *why;
+        int cpu, memory;
+        uint32_t worker_cpu, worker_memory;
+        size_t placed; /* Of three. */
+    } cases[] = {
+        {"all of it", 100, 100, 300, 300, 3},
+        {"one cpu unit short", 100, 100, 299, 300, 2},
+        {"one MiB short", 100, 100, 300, 299, 2},
+        {"nothing needed", 0, 0, 0, 0, 3},
+        {"too large by itself", 301, 1, 300, 300, 0},
+        {"no sum overflows", INT32_MAX, 1, UINT32_MAX, 300, 2},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        txn_abort(w.txn);
+        ck_assert_int_eq(env_write(w.env, &w.txn), 0);
+        register_definition("web", cases[i].cpu, cases[i].memory, 0);
+        worker = register_worker(1, "", cases[i].worker_cpu, cases[i].worker_memory, 1);
+        service = create_service("web", "web", 3, 1);
+        place_tasks(service, 1, 1, 3, worker);
+        ck_assert_msg(w.result->n_task_ids == cases[i].placed, "%s", cases[i].why);
+    }
+}
+END_TEST
+
 START_TEST(a_fixed_port_is_taken_once)
 {
     furnish(8080);
@@ -308,13 +336,19 @@ END_TEST
 START_TEST(a_lost_worker_frees_its_tasks_and_a_returning_one_does_not_revive_them)
 {
     State__WorkerUsage *usage;
+    State__TaskStatus *status;
     unsigned left = 0;
 
     furnish(0);
     place_tasks(service, primary, 1, 3, worker);
     report(worker, 1, STATE__TASK_STATE__TASK_RUNNING, 0, 0, "");
+    w.now_ms += 5000;
     lose_worker(worker);
     ck_assert_done();
+    status = status_of(1);
+    ck_assert_uint_eq(status->stopped_ms, w.now_ms);
+    ck_assert_uint_eq(status->changed_index, w.index);
+    state__task_status__free_unpacked(status, NULL);
     ck_assert_deployment(0, 0, 0, 0);
     ck_assert_stopped(1, STATE__STOP_CODE__STOP_NONE, "Worker lost: silent for 3 s");
     ck_assert_int_eq(table_tasks_of_worker(w.txn, worker, 0, collect_seq, &left), 0);
@@ -534,8 +568,9 @@ START_TEST(tasks_are_walked_by_desire)
 END_TEST
 
 RUN_TESTS("apply_task", a_placed_task_is_pending_counted_and_told,
-          what_does_not_fit_is_skipped_within_one_command, a_fixed_port_is_taken_once,
-          placements_that_make_no_sense_are_skipped, a_task_runs_and_its_worker_cannot_move_it_left,
+          what_does_not_fit_is_skipped_within_one_command, room_is_counted_to_the_last_unit,
+          a_fixed_port_is_taken_once, placements_that_make_no_sense_are_skipped,
+          a_task_runs_and_its_worker_cannot_move_it_left,
           reports_of_another_session_or_worker_change_nothing, a_failed_start_is_told_and_backs_off,
           back_off_has_an_end, a_task_that_ran_a_while_resets_the_back_off,
           a_task_the_user_stops_is_no_failure,
