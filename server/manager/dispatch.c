@@ -531,6 +531,9 @@ static void lose(struct core *core, uint64_t worker_seq, struct session *session
     body->n_worker_seqs = 1;
     body->worker_seqs = mem_new_array(uint64_t, 1);
     body->worker_seqs[0] = worker_seq;
+    body->n_sessions = 1; /* One that registers anew meanwhile is not meant. */
+    body->sessions = mem_new_array(uint64_t, 1);
+    body->sessions[0] = session->session;
     body->reason = mem_format("not heard of for %u ms", core->config.worker_lost_ms);
     command->body_case = COMMAND__COMMAND__BODY_LOSE_WORKERS;
     command->lose_workers = body;
