@@ -10,9 +10,9 @@
 
 void *mem_zeroed(size_t count, size_t size)
 {
-    void *memory = calloc(count, size);
+    void *memory = calloc(count > 0 ? count : 1, size);
 
-    must(memory || count == 0);
+    must(memory);
     return memory;
 }
 
@@ -22,8 +22,8 @@ void *mem_resize(void *old, size_t count, size_t size)
 
     must(size > 0);
     must(count <= SIZE_MAX / size);
-    memory = realloc(old, count * size);
-    must(memory || count == 0);
+    memory = realloc(old, count > 0 ? count * size : 1); /* Never NULL, not even for nothing. */
+    must(memory);
     return memory;
 }
 

@@ -11,10 +11,10 @@
 #define mem_new_array(type, n) ((type *)mem_zeroed((n), sizeof(type)))
 
 /* Zeroed memory, or the process stops. Gives; release with free(). */
-void *mem_zeroed(size_t count, size_t size);
+void *mem_zeroed(size_t count, size_t size) __attribute__((returns_nonnull));
 
 /* Grow or shrink to count elements of size; new space is not zeroed. Takes old, gives. */
-void *mem_resize(void *old, size_t count, size_t size);
+void *mem_resize(void *old, size_t count, size_t size) __attribute__((returns_nonnull));
 
 /* Copies. NULL stays NULL. */
 void *mem_copy(const void *from, size_t len);

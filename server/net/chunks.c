@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "proto/base/mem.h"
+#include "proto/base/must.h"
 
 enum { JOIN_BYTES = 16 << 10 }; /* Up to here copying is cheaper than one more piece. */
 
@@ -12,6 +13,7 @@ static struct buffer *chunks_add(struct chunks *chunks)
         chunks->cap = chunks->cap ? chunks->cap * 2 : 4;
         chunks->all = mem_resize(chunks->all, chunks->cap, sizeof *chunks->all);
     }
+    must(chunks->all);
     chunks->all[chunks->count] = (struct buffer){0};
     return &chunks->all[chunks->count++];
 }

@@ -181,10 +181,13 @@ void grpc_text_decode(struct buffer *buffer, struct bytes value)
     for (size_t at = 0, count = 0; at < value.len && count < GRPC_TEXT_MAX; at++, count++) {
         uint8_t c = in[at];
 
-        if (c == '%' && value.len - at > 2 && hex_digit(in[at + 1]) >= 0 &&
-            hex_digit(in[at + 2]) >= 0) {
-            c = (uint8_t)(hex_digit(in[at + 1]) << 4 | hex_digit(in[at + 2]));
-            at += 2;
+        if (c == '%' && value.len - at > 2) {
+            int high = hex_digit(in[at + 1]), low = hex_digit(in[at + 2]);
+
+            if (high >= 0 && low >= 0) {
+                c = (uint8_t)(high << 4 | low);
+                at += 2;
+            }
         }
         if (c == '\0')
             c = '?';

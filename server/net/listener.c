@@ -55,7 +55,7 @@ static void listener_ready(uv_stream_t *tcp, int status)
 
     if (r == 0)
         r = stream_accept(&listener->tcp, stream_gone, listener, &stream);
-    if (r < 0) {
+    if (r != 0) {
         log_warning("net.accept_failed port=%u error=\"%s\"", listener_port(listener),
                     uv_strerror(r));
         return;

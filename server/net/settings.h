@@ -17,4 +17,9 @@
 int settings_arguments(const struct argp_option *options, const char *file, int argc, char **argv,
                        int *out_argc, char ***out_argv);
 
+#ifdef __clang_analyzer__ /* It exits: none of our verbs asks for ARGP_NO_EXIT. */
+void argp_error(const struct argp_state *restrict state, const char *restrict format, ...)
+    __attribute__((analyzer_noreturn));
+#endif
+
 #define SETTINGS_FILE "/etc/cais/cais.conf"
