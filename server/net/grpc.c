@@ -185,7 +185,7 @@ void grpc_text_decode(struct buffer *buffer, struct bytes value)
             int high = hex_digit(in[at + 1]), low = hex_digit(in[at + 2]);
 
             if (high >= 0 && low >= 0) {
-                c = (uint8_t)(high << 4 | low);
+                c = (uint8_t)(high * 16 + low);
                 at += 2;
             }
         }

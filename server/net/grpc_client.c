@@ -203,8 +203,11 @@ static void client_tell(struct grpc_client *client)
 
     list_init(&telling);
     list_splice(&telling, &client->finished);
-    while (!client->is_closing && !list_is_empty(&telling))
-        call_tell(list_entry(telling.next, struct call, finished_link));
+    list_each (link, &telling) {
+        if (client->is_closing)
+            break;
+        call_tell(list_entry(link, struct call, finished_link));
+    }
     list_splice(&telling, &client->finished);
     list_splice(&client->finished, &telling);
 }
@@ -263,8 +266,8 @@ static void client_closed(void *context)
 {
     struct grpc_client *client = context;
 
-    while (!list_is_empty(&client->finished))
-        call_tell(list_entry(client->finished.next, struct call, finished_link));
+    list_each (link, &client->finished)
+        call_tell(list_entry(link, struct call, finished_link));
     http2_free(client->http2);
     must(list_is_empty(&client->calls));
     free(client);

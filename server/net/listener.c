@@ -50,12 +50,10 @@ static void turn_away(struct listener *listener, struct stream *stream)
 static void listener_ready(uv_stream_t *tcp, int status)
 {
     struct listener *listener = tcp->data;
-    struct stream *stream;
-    int r = status;
+    struct stream *stream = NULL;
+    int r = status < 0 ? status : stream_accept(&listener->tcp, stream_gone, listener, &stream);
 
-    if (r == 0)
-        r = stream_accept(&listener->tcp, stream_gone, listener, &stream);
-    if (r != 0) {
+    if (r < 0) {
         log_warning("net.accept_failed port=%u error=\"%s\"", listener_port(listener),
                     uv_strerror(r));
         return;

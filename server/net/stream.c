@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -265,6 +266,7 @@ static int stream_new(uv_loop_t *loop, unsigned family, struct stream **out)
     struct stream *stream = mem_new(struct stream);
     int r = uv_tcp_init_ex(loop, &stream->tcp, family);
 
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with writev(), which can be told in no other way. */
     if (r < 0) {
         free(stream);
         return err_new(r);

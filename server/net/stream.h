@@ -11,6 +11,9 @@
  *
  * `ended` comes at most once, from a failed connect too, and is the last callback but for the
  * one of stream_close(), which every stream needs, at any time.
+ *
+ * A process with streams ignores SIGPIPE from the first of them on; what it executes inherits
+ * that, unless it says otherwise.
  */
 #pragma once
 
