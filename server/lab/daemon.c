@@ -202,7 +202,7 @@ static char *come_up(struct daemon *daemon)
     r = fabric_open(&daemon->loop, daemon->layout, daemon->faults, uv_hrtime(), &daemon->fabric);
     if (r < 0)
         return failure("the fabric", r);
-    r = front_open(&daemon->loop, daemon->layout, &daemon->front);
+    r = front_open(&daemon->loop, daemon->layout, FRONT_WAIT_MS, &daemon->front);
     if (r < 0)
         return failure("the endpoint", r);
     r = proc_identify(getpid(), &daemon->record->daemon);
@@ -253,12 +253,13 @@ static int run(struct daemon *daemon, int ready_fd)
     daemon->faults = faults_new(daemon->layout);
     make_supervisor(daemon);
     problem = come_up(daemon);
-    log_info("lab.up managers=%u workers=%u zones=%u", daemon->layout->options.managers,
-             daemon->layout->options.workers, daemon->layout->options.zones);
-    if (problem)
+    if (problem) {
         daemon_go_down(daemon, NULL);
-    else
+    } else {
+        log_info("lab.up managers=%u workers=%u zones=%u", daemon->layout->options.managers,
+                 daemon->layout->options.workers, daemon->layout->options.zones);
         tell(ready_fd, NULL);
+    }
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     must(uv_loop_close(&daemon->loop) == 0);
     if (problem)

@@ -20,9 +20,8 @@
 enum {
     TICK_MS = 250,
     TICK_FAST_MS = 50, /* While nobody leads: a client waits, or will. */
-    WAIT_MS = 3000,
-    LEAVE_MS = 500,  /* For a client to read why it is turned away. */
-    STRAY_MS = 1500, /* A manager without a leader, beside one that leads. */
+    LEAVE_MS = 500,    /* For a client to read why it is turned away. */
+    STRAY_MS = 1500,   /* A manager without a leader, beside one that leads. */
     WAITING_MAX = 4096,
 };
 
@@ -48,6 +47,7 @@ struct server {
 struct front {
     uv_loop_t *loop;
     const struct layout *layout;
+    unsigned wait_ms;
     struct gate *gate;
     uv_timer_t timer;
     struct server servers[LIMIT_MANAGERS];
@@ -232,7 +232,7 @@ static void accepted(void *owner, int fd, const struct sockaddr_in *from)
     client = mem_new(struct client);
     client->front = front;
     client->fd = fd;
-    client->deadline_ms = uv_now(front->loop) + WAIT_MS;
+    client->deadline_ms = uv_now(front->loop) + front->wait_ms;
     list_append(&front->held, &client->link);
     front->held_count++;
     look_after(client, front_leader(front));
@@ -318,7 +318,7 @@ static struct sockaddr_in endpoint(const struct layout *layout)
     return at;
 }
 
-int front_open(uv_loop_t *loop, const struct layout *layout, struct front **out)
+int front_open(uv_loop_t *loop, const struct layout *layout, unsigned wait_ms, struct front **out)
 {
     struct front *front = mem_new(struct front);
     struct gate_options gate = {endpoint(layout), accepted, front};
@@ -330,6 +330,7 @@ int front_open(uv_loop_t *loop, const struct layout *layout, struct front **out)
     }
     front->loop = loop;
     front->layout = layout;
+    front->wait_ms = wait_ms;
     list_init(&front->joined);
     list_init(&front->held);
     uv_timer_init(loop, &front->timer);

@@ -20,10 +20,14 @@
 
 struct front;
 
-enum { FRONT_NONE = -1 };
+enum {
+    FRONT_NONE = -1,
+    FRONT_WAIT_MS = 3000, /* A failover takes less. */
+};
 
-/* Listen on the layout's endpoint. Borrows the layout until the front is closed. Gives *out. */
-int front_open(uv_loop_t *loop, const struct layout *layout, struct front **out);
+/* Listen on the layout's endpoint. Borrows the layout until the front is closed. A client waits
+ * for a leader for wait_ms. Gives *out. */
+int front_open(uv_loop_t *loop, const struct layout *layout, unsigned wait_ms, struct front **out);
 
 /* Stop listening and break every connection. Takes the front; its memory goes in a later turn
  * of the loop. NULL is fine. */

@@ -19,7 +19,7 @@
 #include "proto/limits.h"
 #include "server/cli/client.h"
 #include "server/lab/control.h"
-#include "server/lab/place.h"
+#include "server/lab/home.h"
 
 enum {
     STEP_MS = 50,
@@ -336,5 +336,5 @@ void ready_end_daemon(const char *dir)
     control_ask(dir, question, DOWN_MS, &answer);
     json_decref(question);
     json_decref(answer);
-    place_wait_free(dir, ENDED_MS);
+    home_wait_free(dir, ENDED_MS);
 }

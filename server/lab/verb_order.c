@@ -14,7 +14,7 @@
 #include "proto/base/must.h"
 #include "server/cli/verb.h"
 #include "server/lab/control.h"
-#include "server/lab/place.h"
+#include "server/lab/home.h"
 #include "server/lab/status.h"
 #include "server/lab/verbs.h"
 
@@ -204,7 +204,7 @@ int order_main(int argc, char **argv)
     char *dir;
 
     read_arguments(argc, argv, &asked);
-    dir = place_dir(argv[0], asked.dir);
+    dir = home_dir(argv[0], asked.dir);
     if (!dir)
         return EXIT_FAILED;
     answer = ask(argv[0], dir, &asked);
@@ -223,7 +223,7 @@ int lab_status_main(int argc, char **argv)
     char *dir;
 
     read_arguments(argc, argv, &asked);
-    dir = place_dir(argv[0], asked.dir);
+    dir = home_dir(argv[0], asked.dir);
     if (!dir)
         return EXIT_FAILED;
     answer = ask(argv[0], dir, &asked);
@@ -253,9 +253,9 @@ static int clear_remains(const char *dir, bool *out_any)
     *out_any = false;
     if (r != 0)
         return 0;
-    *out_any = place_has_remains(dir, record);
+    *out_any = home_has_remains(dir, record);
     if (*out_any)
-        place_kill_remains(dir, record);
+        home_kill_remains(dir, record);
     for (size_t i = 0; i < record->node_count; i++)
         record->nodes[i] = (struct proc){0};
     record->daemon = (struct proc){0};
@@ -271,8 +271,8 @@ static int end_remains(const char *program, const char *dir)
 
     if (record_load(dir, &record) != 0)
         return verb_failed(program, "there is no lab in %s", dir);
-    r = place_lock(dir, &lock);
-    if (r == PLACE_HELD)
+    r = home_lock(dir, &lock);
+    if (r == HOME_HELD)
         return verb_failed(program, "the lab in %s is starting or ending: try again", dir);
     if (r == 0)
         r = clear_remains(dir, &any);
@@ -303,7 +303,7 @@ static int take_down(const char *program, const char *dir, const struct asked *a
     }
     print_said(answer);
     json_decref(answer);
-    r = place_wait_free(dir, ENDED_MS);
+    r = home_wait_free(dir, ENDED_MS);
     return r < 0 ? verb_failed(program, "its daemon does not end: %s", strerror(-r)) : EXIT_DONE;
 }
 
@@ -315,12 +315,12 @@ int down_main(int argc, char **argv)
     int r;
 
     read_arguments(argc, argv, &asked);
-    dir = place_dir(argv[0], asked.dir);
+    dir = home_dir(argv[0], asked.dir);
     if (!dir)
         return EXIT_FAILED;
     code = take_down(argv[0], dir, &asked);
     if (code == EXIT_DONE && (asked.flags & FLAG_PURGE)) {
-        r = place_purge(dir);
+        r = home_purge(dir);
         if (r < 0)
             code = verb_failed(argv[0], "%s: %s", dir, strerror(-r));
         else

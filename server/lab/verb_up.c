@@ -22,7 +22,7 @@
 #include "server/cli/verb.h"
 #include "server/lab/daemon.h"
 #include "server/lab/gate.h"
-#include "server/lab/place.h"
+#include "server/lab/home.h"
 #include "server/lab/ready.h"
 #include "server/lab/verbs.h"
 
@@ -173,7 +173,7 @@ static int check_resumed(struct up *up, const struct record *record)
     const char *flag = differing(up->given, &up->options, &record->options);
     int lock = -1;
 
-    if (place_lock(up->dir, &lock) == PLACE_HELD)
+    if (home_lock(up->dir, &lock) == HOME_HELD)
         return verb_failed(up->program, "a lab is running in %s already", up->dir);
     if (lock >= 0)
         close(lock);
@@ -182,7 +182,7 @@ static int check_resumed(struct up *up, const struct record *record)
                            "%s differs from the lab that is in %s; leave it out, or remove that "
                            "lab with `cais lab down --purge`",
                            flag, up->dir);
-    if (place_has_remains(up->dir, record))
+    if (home_has_remains(up->dir, record))
         return verb_failed(up->program,
                            "processes of a lab whose daemon was killed still run in %s; end them "
                            "with `cais lab down`",
@@ -195,9 +195,9 @@ static int check_resumed(struct up *up, const struct record *record)
 static int check_dir(struct up *up)
 {
     scope(record_free) struct record *record = NULL;
-    int r = place_look(up->dir);
+    int r = home_look(up->dir);
 
-    if (r == PLACE_OTHER)
+    if (r == HOME_OTHER)
         return verb_failed(up->program, "%s is not empty, and holds no lab", up->dir);
     if (r < 0)
         return verb_failed(up->program, "%s: %s", up->dir, strerror(-r));
@@ -259,12 +259,12 @@ static int check_places(const struct up *up)
 static int prepare(struct up *up)
 {
     scope(record_free) struct record *record = record_new(&up->options);
-    int r = place_make(up->dir, &up->made);
+    int r = home_make(up->dir, &up->made);
 
     if (r < 0)
         return verb_failed(up->program, "%s: %s", up->dir, strerror(-r));
-    r = place_lock(up->dir, &up->lock);
-    if (r == PLACE_HELD)
+    r = home_lock(up->dir, &up->lock);
+    if (r == HOME_HELD)
         return verb_failed(up->program, "a lab is running in %s already", up->dir);
     up->holds = r == 0;
     if (r == 0 && !up->resumes)
@@ -303,9 +303,9 @@ static void undo(struct up *up)
     if (up->holds) {
         ready_end_daemon(up->dir);
         if (!up->resumes)
-            place_empty(up->dir);
+            home_empty(up->dir);
     }
-    place_unmake(up->dir, up->made);
+    home_unmake(up->dir, up->made);
 }
 
 static void print_result(const struct up *up, double seconds)
@@ -388,7 +388,7 @@ int up_main(int argc, char **argv)
 
     layout_options_default(&up.options);
     argp_parse(&argp, argc, argv, 0, NULL, &up);
-    up.dir = place_dir(argv[0], up.asked_dir);
+    up.dir = home_dir(argv[0], up.asked_dir);
     if (!up.dir)
         return EXIT_FAILED;
     code = check_and_bring_up(&up);

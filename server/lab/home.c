@@ -1,4 +1,4 @@
-#include "server/lab/place.h"
+#include "server/lab/home.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,7 +29,7 @@ static void pause_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
-char *place_dir(const char *program, const char *asked)
+char *home_dir(const char *program, const char *asked)
 {
     char *dir = asked ? mem_string(asked) : task_files_lab_dir();
     char *here, *absolute;
@@ -63,7 +63,7 @@ static bool is_empty(DIR *folder)
     return true;
 }
 
-int place_look(const char *dir)
+int home_look(const char *dir)
 {
     scope(record_free) struct record *record = NULL;
     DIR *folder = opendir(dir);
@@ -73,10 +73,10 @@ int place_look(const char *dir)
         return errno == ENOENT ? 0 : err_new(-errno);
     empty = is_empty(folder);
     closedir(folder);
-    return empty || record_load(dir, &record) == 0 ? 0 : PLACE_OTHER;
+    return empty || record_load(dir, &record) == 0 ? 0 : HOME_OTHER;
 }
 
-int place_make(const char *dir, size_t *out_made)
+int home_make(const char *dir, size_t *out_made)
 {
     char *path = mem_string(dir);
     size_t made = 0;
@@ -98,7 +98,7 @@ int place_make(const char *dir, size_t *out_made)
     if (r == 0 && access(dir, R_OK | W_OK | X_OK) < 0)
         r = -errno;
     if (r < 0) {
-        place_unmake(dir, made);
+        home_unmake(dir, made);
         return err_new(r);
     }
     *out_made = made;
@@ -106,7 +106,7 @@ int place_make(const char *dir, size_t *out_made)
 }
 
 /* From the innermost outwards; those that were never made are not there, and do not count. */
-void place_unmake(const char *dir, size_t made)
+void home_unmake(const char *dir, size_t made)
 {
     char *path = mem_string(dir);
 
@@ -124,7 +124,7 @@ void place_unmake(const char *dir, size_t made)
     free(path);
 }
 
-int place_lock(const char *dir, int *out_fd)
+int home_lock(const char *dir, int *out_fd)
 {
     char *path = mem_format("%s/lab.lock", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -136,21 +136,21 @@ int place_lock(const char *dir, int *out_fd)
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         r = -errno;
         close(fd);
-        return r == -EWOULDBLOCK ? PLACE_HELD : err_new(r);
+        return r == -EWOULDBLOCK ? HOME_HELD : err_new(r);
     }
     *out_fd = fd;
     return 0;
 }
 
-int place_wait_free(const char *dir, unsigned bound_ms)
+int home_wait_free(const char *dir, unsigned bound_ms)
 {
     for (unsigned waited = 0; waited <= bound_ms; waited += STEP_MS) {
         int fd = -1;
-        int r = place_lock(dir, &fd);
+        int r = home_lock(dir, &fd);
 
         if (r == 0)
             close(fd);
-        if (r != PLACE_HELD)
+        if (r != HOME_HELD)
             return r < 0 ? err_up(r) : 0;
         pause_ms(STEP_MS);
     }
@@ -178,12 +178,12 @@ static int remove_tree(const char *dir, __nftw_func_t each)
     return err_new(r);
 }
 
-int place_empty(const char *dir)
+int home_empty(const char *dir)
 {
     return err_up(remove_tree(dir, remove_inner));
 }
 
-int place_purge(const char *dir)
+int home_purge(const char *dir)
 {
     return err_up(remove_tree(dir, remove_any));
 }
@@ -203,7 +203,7 @@ static bool has_tasks(const struct layout *layout, const char *dir)
     return count > 0;
 }
 
-bool place_has_remains(const char *dir, const struct record *record)
+bool home_has_remains(const char *dir, const struct record *record)
 {
     scope(layout_free) struct layout *layout = layout_new(&record->options);
 
@@ -214,7 +214,7 @@ bool place_has_remains(const char *dir, const struct record *record)
     return has_tasks(layout, dir);
 }
 
-void place_kill_remains(const char *dir, const struct record *record)
+void home_kill_remains(const char *dir, const struct record *record)
 {
     scope(layout_free) struct layout *layout = layout_new(&record->options);
 
