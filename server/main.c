@@ -9,6 +9,7 @@
 #include "server/cli/verb.h"
 #include "server/lab/lab.h"
 #include "server/manager/manager.h"
+#include "server/worker/shim.h"
 
 static int version_main(int argc, char **argv)
 {
@@ -24,6 +25,7 @@ static const struct verb verbs[] = {
     {"lab", "VERB …", "a laboratory: a cluster on this machine, to break", lab_main},
     {"status", "[--endpoint URL]", "who leads, and how far the managers are", status_main},
     {"logs", "TASK", "what a task's containers wrote", logs_main},
+    {"shim", NULL, NULL, shim_main},
     {"version", NULL, "print the version", version_main},
 };
 
