@@ -215,6 +215,7 @@ START_TEST(a_leader_that_is_not_ready_is_none)
 {
     managers[0].ready = false;
     loop_until(front_health(front, 0)->answering && front_leader(front) == FRONT_NONE);
+    ck_assert_str_eq(front_health(front, 0)->role, "leader");
     managers[0].ready = true;
     loop_until(front_leader(front) == 0);
 }
