@@ -89,7 +89,8 @@ def etcd_leader(ports):
 
 def commit():
     """Acknowledged small writes through the leader's API, and the same load on etcd's, one after the other."""
-    header = f"X-Amz-Target: {harness.TARGET}CreateCluster"
+    headers = {"X-Amz-Target": f"{harness.TARGET}CreateCluster", **harness.SIGNED}
+    header = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
     with running_lab("--workers", "0") as lab:
         figures = commit_figures("", lambda: lab.managers()[lab.leader()]["api"], header, '{"clusterName": "%"}')
     if shutil.which("etcd") and shutil.which("etcdctl"):

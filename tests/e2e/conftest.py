@@ -24,12 +24,25 @@ def pytest_runtest_makereport(item, call):
 
 
 def keep_logs(directory, name):
-    """Keep what a failed story's processes said. Databases stay behind."""
-    def large(folder, names):
+    """Keep what a failed story's processes said. Databases, sockets and the like stay behind."""
+    def others(folder, names):
         paths = [pathlib.Path(folder, n) for n in names]
-        return [p.name for p in paths if p.is_file() and (p.suffix == ".mdb" or p.stat().st_size > KEPT_BYTES_MAX)]
+        return [p.name for p in paths if not p.is_dir() and (
+            not p.is_file() or p.suffix == ".mdb" or p.stat().st_size > KEPT_BYTES_MAX)]
     shutil.rmtree(KEPT / name, ignore_errors=True)
-    shutil.copytree(directory, KEPT / name, ignore=large, ignore_dangling_symlinks=True, copy_function=shutil.copyfile)
+    shutil.copytree(directory, KEPT / name, ignore=others, copy_function=shutil.copyfile)
+
+
+def take_down(lab, story):
+    """Whatever happened, no process and no directory of the lab is left."""
+    if not lab.directory.exists():
+        return
+    try:
+        if getattr(story, "has_failed", False):
+            keep_logs(lab.directory, story.path.stem)
+    finally:
+        lab.cais("heal", check=False)
+        lab.cais("down", "--purge", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +53,12 @@ def lab(request, tmp_path_factory):
         made.up(*getattr(request.module, "LAB", ()))
         yield made
     finally:
-        node = request.node
-        if made.directory.exists():
-            if getattr(node, "has_failed", False):
-                keep_logs(made.directory, request.module.__name__)
-            made.cais("heal", check=False)
-            made.cais("down", "--purge", check=False)
+        take_down(made, request.node)
 
 
 @pytest.fixture
-def fresh_lab(tmp_path):
+def fresh_lab(request, tmp_path):
     """A lab that is not up yet, and is down afterwards whatever happened."""
     made = harness.Lab(tmp_path / "lab")
     yield made
-    if made.directory.exists():
-        made.cais("down", "--purge", check=False)
+    take_down(made, request.node.parent)

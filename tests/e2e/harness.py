@@ -20,6 +20,12 @@ SAMPLE = ROOT / "docs" / "samples" / "web.json"
 TARGET = "AmazonEC2ContainerServiceV20141113."
 KEYS = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"}
 REGION = "us-east-1"
+# A signature in form: who it is matters here, not whether it is right.
+SIGNED = {
+    "X-Amz-Date": "20260101T000000Z",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/ecs/aws4_request, "
+                     "SignedHeaders=host;x-amz-date, Signature=" + "0" * 64,
+}
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 NOT_YET = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError, http.client.HTTPException)
 
@@ -200,11 +206,13 @@ class Lab:
         assert done.returncode == 0, f"aws ecs {' '.join(map(str, words))}: {done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
 
-    def post(self, body, target=None, content_type="application/x-amz-json-1.1", api=None, timeout=10):
-        """A request as no SDK would send it: (status, answer)."""
+    def post(self, body, target=None, api=None, timeout=10, **more):
+        """A request as no SDK would send it: (status, answer). A header of None is left out."""
         host, port = (api or f"127.0.0.1:{self.port}").split(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
-        headers = {"Content-Type": content_type} | ({"X-Amz-Target": target} if target else {})
+        headers = {"Content-Type": "application/x-amz-json-1.1", **SIGNED, **more}
+        headers["X-Amz-Target"] = target
+        headers = {name: value for name, value in headers.items() if value is not None}
         try:
             connection.request("POST", "/", body, headers)
             answer = connection.getresponse()

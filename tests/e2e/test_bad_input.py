@@ -117,6 +117,17 @@ def test_operation(lab, what, operation, body, code, message):
     assert state(lab) == before and alive(lab) == processes
 
 
+@pytest.mark.parametrize("authorization, code", [
+    (None, "MissingAuthenticationTokenException"),
+    ("Basic bGFiOmxhYg==", "IncompleteSignatureException"),
+    ("AWS4-HMAC-SHA256 Credential=lab", "IncompleteSignatureException"),
+    ("AWS4-HMAC-SHA256 Credential=" + "/" * 3000, "IncompleteSignatureException"),
+], ids=["none", "another scheme", "half", "slashes"])
+def test_a_signature_out_of_form(lab, authorization, code):
+    status, answer = lab.post(b"{}", TARGET + "ListClusters", Authorization=authorization)
+    assert (status, answer["__type"].rpartition("#")[2]) == (400, code)
+
+
 def test_a_body_too_large(lab):
     before = alive(lab)
     try:

@@ -6,6 +6,7 @@ import pytest
 
 from harness import absent_clusters, on_every_manager, wait_until
 
+LAB = ("--workers", "0")
 ANSWERS_WITHIN = 5.0
 SLACK = 0.7  # Of our own client on a busy machine.
 
