@@ -44,8 +44,9 @@
 #define LIMIT_SERVICE_EVENTS               100u
 
 /* Raft and peers. */
-#define LIMIT_FRAME_BYTES   (4u << 20) /* A peer's frame, checked before it is allocated. */
-#define LIMIT_APPEND_BYTES  (1u << 20) /* Entries in one Append; larger ones are cut into several. \
+#define LIMIT_FRAME_BYTES (4u << 20) /* A peer's frame, checked before it is allocated. */
+#define LIMIT_APPEND_BYTES                                                                         \
+    (1u << 20)                         /* Entries in one Append; larger ones are cut into several. \
                                         */
 #define LIMIT_COMMAND_BYTES (1u << 20) /* One log entry. */
 #define LIMIT_UNCOMMITTED   8192u      /* Entries; beyond it proposals are refused. */

@@ -89,24 +89,28 @@ def bodies(code):
         yield found.group(1), found.group(2)
 
 
-def c_tests_assert(path, text):
-    """A test asserts something itself, or through what it calls in its own file, or dies as announced."""
-    if not path.startswith("tests/unit/"):
-        return
-    code = without_comments(text)
-    asserting = set()
+def asserting_names(code, asserting):
+    """Macros and functions that assert, themselves or through others; `asserting` are known to."""
     known = [(name, body) for name, body in bodies(code) if name != "START_TEST"]
     while True:
         more = {n for n, body in known if C_ASSERTION.search(body) or asserting & set(re.findall(r"\w+", body))}
         if more <= asserting:
-            break
-        asserting |= more
-    dying = set(re.findall(r"_raise_signal\s*\(\s*\w+\s*,\s*(\w+)", code))
-    for found in re.finditer(r"^START_TEST\((\w+)\)\s*\{(.*?)^\}", code, re.M | re.S):
-        name, body = found.groups()
-        if name in dying or C_ASSERTION.search(body) or asserting & set(re.findall(r"\w+", body)):
-            continue
-        yield line_of(code, found.start()), f"{name} asserts nothing"
+            return asserting
+        asserting = asserting | more
+
+
+def c_tests_assert(texts):
+    """A test asserts something itself, or through helpers in its file or a header beside, or dies as announced."""
+    codes = {p: without_comments(t) for p, t in texts.items() if re.match(r"tests/unit/\w+\.[ch]", p)}
+    beside = asserting_names("\n".join(code for p, code in codes.items() if p.endswith(".h")), set())
+    for path, code in codes.items():
+        asserting = asserting_names(code, beside)
+        dying = set(re.findall(r"_raise_signal\s*\(\s*\w+\s*,\s*(\w+)", code))
+        for found in re.finditer(r"^START_TEST\((\w+)\)\s*\{(.*?)^\}", code, re.M | re.S):
+            name, body = found.groups()
+            if name in dying or C_ASSERTION.search(body) or asserting & set(re.findall(r"\w+", body)):
+                continue
+            yield path, line_of(code, found.start()), f"{name} asserts nothing"
 
 
 def calls(function):
@@ -169,7 +173,7 @@ def too_long(path, text):
         yield count, f"{count} lines: two files, or more (limit {LINES_MAX})"
 
 
-C_RULES = (banned_calls, header_shape, c_tabs, is_built, c_tests_assert)
+C_RULES = (banned_calls, header_shape, c_tabs, is_built)
 RULES = (whitespace, unfinished, too_long)
 
 
@@ -193,7 +197,7 @@ def complaints(root):
             for number, why in rule(path, text):
                 yield f"{path}:{number}: {why}"
     python = {path: text for path, text in texts.items() if path.endswith(".py")}
-    for path, number, why in py_tests_assert(python):
+    for path, number, why in (*c_tests_assert(texts), *py_tests_assert(python)):
         yield f"{path}:{number}: {why}"
 
 
