@@ -188,10 +188,10 @@ static void call_tell(struct call *call)
     struct bytes reply = {NULL, 0};
 
     list_remove(&call->finished_link);
-    call->is_told = true;
     if (call->status == GRPC_OK)
         must(grpc_message_is_whole(&call->message, &reply));
     call->done(call->context, call->status, buffer_text(&call->text), reply);
+    call->is_told = true; /* Not before: done may close the client, and with it the stream. */
     call_release(call);
 }
 
