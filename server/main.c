@@ -10,6 +10,7 @@
 #include "server/lab/lab.h"
 #include "server/manager/manager.h"
 #include "server/worker/shim.h"
+#include "server/worker/worker_main.h"
 
 static int version_main(int argc, char **argv)
 {
@@ -22,6 +23,7 @@ static int version_main(int argc, char **argv)
 
 static const struct verb verbs[] = {
     {"manager", "--dir DIR --name NAME …", "run a manager", manager_main},
+    {"worker", "--dir DIR --name NAME …", "run a worker", worker_main},
     {"lab", "VERB …", "a laboratory: a cluster on this machine, to break", lab_main},
     {"status", "[--endpoint URL]", "who leads, and how far the managers are", status_main},
     {"logs", "TASK", "what a task's containers wrote", logs_main},

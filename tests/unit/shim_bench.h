@@ -68,13 +68,25 @@ static inline bool bench_is_ended(int pidfd, int timeout_ms)
     return poll(&waiting, 1, timeout_ms) == 1;
 }
 
+/* Kill whoever supervises the task, and wait until it is gone. */
+static inline void bench_kill_holder(struct bench *bench)
+{
+    pid_t holder = task_dir_holder(bench->task);
+    int pidfd = holder > 0 ? pidfd_open(holder, 0) : -1;
+
+    if (pidfd < 0)
+        return;
+    if (task_dir_holder(bench->task) == holder)
+        pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    bench_is_ended(pidfd, PATIENCE_MS);
+    close(pidfd);
+}
+
 static inline void bench_close(struct bench *bench)
 {
-    if (bench->shim >= 0) {
-        pidfd_send_signal(bench->shim, SIGKILL, NULL, 0);
-        bench_is_ended(bench->shim, PATIENCE_MS);
+    bench_kill_holder(bench);
+    if (bench->shim >= 0)
         close(bench->shim);
-    }
     process_kill_marked("BENCH=" TASK_ID);
     close(bench->agent);
     bench_remove(bench->dir);
