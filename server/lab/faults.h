@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 #include "proto/base/scope.h"
+#include "server/lab/flow.h"
 #include "server/lab/layout.h"
-#include "server/lab/relay.h"
 
 struct faults;
 

@@ -11,41 +11,14 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/base/err.h"
-#include "proto/base/list.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
-#include "proto/base/rng.h"
 
-enum {
-    READ_BYTES = 64 << 10,
-    QUEUE_BYTES = 1 << 20, /* On a slow line; beyond it the sender is not read. */
-};
-
-struct chunk {
-    struct list link;
-    uint64_t due_ms;
-    size_t sent;
-    size_t len;
-    uint8_t bytes[];
-};
-
-enum flow_end { END_NONE, END_EOF, END_RESET };
-
-/* What goes one way, from the side of the same index to the other. */
-struct flow {
-    struct line line;
-    struct list chunks;
-    size_t queued;
-    uint64_t due_ms; /* Of what was queued last, the end included: order is kept. */
-    enum flow_end end;
-    bool ended;   /* The end was delivered. */
-    bool blocked; /* The receiver's socket is full. */
-};
+enum { READ_BYTES = 64 << 10 };
 
 struct side {
     struct relay *relay;
@@ -70,17 +43,6 @@ struct relay {
 };
 
 static void turn(struct relay *relay);
-
-static void drop_chunks(struct flow *flow)
-{
-    list_each (link, &flow->chunks) {
-        struct chunk *chunk = list_entry(link, struct chunk, link);
-
-        list_remove(&chunk->link);
-        free(chunk);
-    }
-    flow->queued = 0;
-}
 
 static void let_go(struct relay *relay)
 {
@@ -122,129 +84,89 @@ static void finish(struct relay *relay, bool reset)
         return;
     relay->phase = CLOSED;
     for (int way = 0; way < 2; way++) {
-        drop_chunks(&relay->flows[way]);
+        flow_fini(&relay->flows[way]);
         side_close(&relay->sides[way], reset);
     }
     uv_close((uv_handle_t *)&relay->timer, timer_closed);
 }
 
-/* When something that enters this flow now comes out at the other side. */
-static uint64_t flow_due(struct relay *relay, struct flow *flow)
+static struct flow_moment moment(const struct relay *relay)
 {
-    uint64_t due = uv_now(relay->loop) + flow->line.delay_ms;
-
-    if (flow->line.jitter_ms > 0)
-        due += rng_below(relay->options.rng, (uint64_t)flow->line.jitter_ms + 1);
-    if (due < flow->due_ms)
-        due = flow->due_ms;
-    flow->due_ms = due;
-    return due;
+    return (struct flow_moment){uv_now(relay->loop), relay->options.rng};
 }
 
-static void flow_end(struct relay *relay, int way, enum flow_end end)
+/* The receiver of this flow broke the connection: its sender hears of it over the other line,
+ * as late as of anything else there. */
+static void receiver_broke(struct relay *relay, int way)
 {
-    struct flow *flow = &relay->flows[way];
-
-    flow->end = end;
-    flow_due(relay, flow);
-}
-
-/* The receiver of this flow broke the connection: the flow is over, and its sender hears of
- * it over the other line, as late as anything else there. */
-static void flow_broken(struct relay *relay, int way)
-{
-    drop_chunks(&relay->flows[way]);
-    relay->flows[way].end = END_EOF;
-    relay->flows[way].ended = true;
+    flow_lose(&relay->flows[way]);
     relay->sides[!way].gone = true;
     if (relay->flows[!way].end != END_RESET)
-        flow_end(relay, !way, END_RESET);
+        flow_finish(&relay->flows[!way], END_RESET, moment(relay));
 }
 
-/* Send what the receiver takes now. Returns how much; sets blocked if that is not all. */
-static size_t flow_send(struct relay *relay, int way, const uint8_t *bytes, size_t len)
+/* Send what the receiver takes now. Returns how much; if it broke, the flow has ended. */
+static size_t send_some(struct relay *relay, int way, struct bytes bytes)
 {
     struct flow *flow = &relay->flows[way];
-    ssize_t n = send(relay->sides[!way].fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = send(relay->sides[!way].fd, bytes.base, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        flow_broken(relay, way);
-        return len;
+        receiver_broke(relay, way);
+        return 0;
     }
     if (n < 0)
         n = 0;
-    flow->blocked = (size_t)n < len;
+    flow->blocked = (size_t)n < bytes.len;
     return (size_t)n;
 }
 
-static void flow_queue(struct relay *relay, int way, const uint8_t *bytes, size_t len)
+static void take(struct relay *relay, int way, struct bytes bytes)
 {
     struct flow *flow = &relay->flows[way];
-    struct chunk *chunk = mem_zeroed(1, sizeof *chunk + len);
-
-    chunk->due_ms = flow_due(relay, flow);
-    chunk->len = len;
-    memcpy(chunk->bytes, bytes, len);
-    list_append(&flow->chunks, &chunk->link);
-    flow->queued += len;
-}
-
-static void flow_take(struct relay *relay, int way, const uint8_t *bytes, size_t len)
-{
-    struct flow *flow = &relay->flows[way];
-    bool slow = flow->line.delay_ms > 0 || flow->line.jitter_ms > 0;
     size_t sent = 0;
 
     relay->last_way = way;
-    if (!slow && list_is_empty(&flow->chunks))
-        sent = flow_send(relay, way, bytes, len);
-    if (sent < len)
-        flow_queue(relay, way, bytes + sent, len - sent);
+    if (flow_is_straight(flow))
+        sent = send_some(relay, way, bytes);
+    if (!flow->ended && sent < bytes.len)
+        flow_queue(flow, (struct bytes){(const uint8_t *)bytes.base + sent, bytes.len - sent},
+                   moment(relay));
 }
 
-static bool flow_wants(const struct relay *relay, int way)
+static bool wants(const struct relay *relay, int way)
 {
-    const struct flow *flow = &relay->flows[way];
-
-    return relay->phase == OPEN && flow->end == END_NONE && !flow->line.cut &&
-           flow->queued < QUEUE_BYTES;
+    return relay->phase == OPEN && flow_accepts(&relay->flows[way]);
 }
 
-static void flow_read(struct relay *relay, int way)
+static void read_some(struct relay *relay, int way)
 {
+    struct flow *flow = &relay->flows[way];
     uint8_t bytes[READ_BYTES];
     ssize_t n;
 
-    if (!flow_wants(relay, way))
+    if (!wants(relay, way))
         return;
     n = recv(relay->sides[way].fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (n > 0)
-        flow_take(relay, way, bytes, (size_t)n);
+        take(relay, way, (struct bytes){bytes, (size_t)n});
     else if (n == 0)
-        flow_end(relay, way, END_EOF);
+        flow_finish(flow, END_EOF, moment(relay));
     else if (errno != EAGAIN && errno != EINTR)
-        flow_end(relay, way, END_RESET);
+        flow_finish(flow, END_RESET, moment(relay));
 }
 
-static void deliver_chunks(struct relay *relay, int way, uint64_t now)
+static void deliver_bytes(struct relay *relay, int way, uint64_t now)
 {
     struct flow *flow = &relay->flows[way];
+    struct bytes head = flow_head(flow, now);
 
-    while (!list_is_empty(&flow->chunks) && !flow->blocked) {
-        struct chunk *chunk = list_entry(flow->chunks.next, struct chunk, link);
-        size_t sent;
+    while (head.len > 0 && !flow->blocked) {
+        size_t sent = send_some(relay, way, head);
 
-        if (chunk->due_ms > now)
-            return;
-        sent = flow_send(relay, way, chunk->bytes + chunk->sent, chunk->len - chunk->sent);
-        if (flow->ended) /* The receiver is gone, and the chunks with it. */
-            return;
-        chunk->sent += sent;
-        flow->queued -= sent;
-        if (chunk->sent < chunk->len)
-            return;
-        list_remove(&chunk->link);
-        free(chunk);
+        if (sent > 0)
+            flow_advance(flow, sent);
+        head = flow_head(flow, now);
     }
 }
 
@@ -253,14 +175,12 @@ static void deliver(struct relay *relay, int way)
     struct flow *flow = &relay->flows[way];
     uint64_t now = uv_now(relay->loop);
 
-    if (flow->line.cut || flow->ended)
-        return;
-    if (flow->end == END_RESET && flow->due_ms <= now) {
+    if (flow_end_due(flow, now) == END_RESET) {
         finish(relay, true);
         return;
     }
-    deliver_chunks(relay, way, now);
-    if (flow->end == END_EOF && list_is_empty(&flow->chunks) && flow->due_ms <= now) {
+    deliver_bytes(relay, way, now);
+    if (flow_end_due(flow, now) == END_EOF) {
         shutdown(relay->sides[!way].fd, SHUT_WR);
         flow->ended = true;
     }
@@ -280,8 +200,8 @@ static void side_broke(struct relay *relay, int way)
     relay->sides[way].gone = true;
     if (way == RELAY_OUT && relay->phase != OPEN)
         finish(relay, true);
-    if (relay->phase == OPEN && !flow_wants(relay, way) && !flow->line.cut && flow->end == END_NONE)
-        flow_end(relay, way, END_RESET);
+    if (relay->phase == OPEN && !wants(relay, way) && !flow->line.cut && flow->end == END_NONE)
+        flow_finish(flow, END_RESET, moment(relay));
 }
 
 static void connected(struct relay *relay)
@@ -313,7 +233,7 @@ static void side_happened(uv_poll_t *poll, int status, int events)
     if (relay->phase == CONNECTING && way == RELAY_BACK && (events & UV_WRITABLE))
         connected(relay);
     else if (events & UV_READABLE)
-        flow_read(relay, way);
+        read_some(relay, way);
     turn(relay);
 }
 
@@ -382,7 +302,7 @@ static int side_events(const struct relay *relay, int way)
 
     if (relay->phase == CONNECTING && way == RELAY_BACK)
         return UV_WRITABLE;
-    if (flow_wants(relay, way))
+    if (wants(relay, way))
         events |= UV_READABLE;
     else if (!side->gone && relay->flows[way].end == END_NONE)
         events |= UV_DISCONNECT;
@@ -403,23 +323,6 @@ static void side_arm(struct relay *relay, int way)
         uv_poll_start(&side->poll, events, side_happened);
     else
         uv_poll_stop(&side->poll);
-}
-
-/* When a flow next has something to deliver without anything else happening. */
-static uint64_t flow_next_ms(const struct flow *flow)
-{
-    uint64_t next = UINT64_MAX;
-
-    if (flow->line.cut || flow->ended)
-        return next;
-    if (flow->end == END_RESET || (flow->end == END_EOF && list_is_empty(&flow->chunks)))
-        next = flow->due_ms;
-    if (!list_is_empty(&flow->chunks) && !flow->blocked) {
-        uint64_t head = list_entry(flow->chunks.next, struct chunk, link)->due_ms;
-
-        next = head < next ? head : next;
-    }
-    return next;
 }
 
 static void timer_rang(uv_timer_t *timer)
@@ -475,10 +378,8 @@ int relay_open(uv_loop_t *loop, const struct relay_options *options, struct rela
     relay->loop = loop;
     relay->options = *options;
     relay->sides[RELAY_BACK].fd = -1;
-    for (int way = 0; way < 2; way++) {
-        relay->flows[way].line = options->lines[way];
-        list_init(&relay->flows[way].chunks);
-    }
+    for (int way = 0; way < 2; way++)
+        flow_init(&relay->flows[way], options->lines[way]);
     r = side_open(relay, RELAY_OUT, options->caller);
     if (r < 0) {
         close(options->caller);

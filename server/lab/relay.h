@@ -19,15 +19,9 @@
 #include <stdint.h>
 #include <uv.h>
 
-struct relay;
-struct rng;
+#include "server/lab/flow.h"
 
-/* The state of one direction. Zeroes: a good line. */
-struct line {
-    bool cut;
-    unsigned delay_ms;
-    unsigned jitter_ms; /* Added to the delay: 0 to this much. */
-};
+struct relay;
 
 enum { RELAY_OUT, RELAY_BACK }; /* From the caller to the callee; and from the callee. */
 

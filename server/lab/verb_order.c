@@ -266,7 +266,7 @@ static int end_remains(const char *program, const char *dir)
 {
     scope(record_free) struct record *record = NULL;
     int lock = -1;
-    bool any;
+    bool any = false;
     int r;
 
     if (record_load(dir, &record) != 0)
