@@ -31,11 +31,16 @@ enum grpc_status {
 };
 
 enum {
-    GRPC_HEAD = 5,            /* Compression flag and length before a message. */
-    GRPC_TIMEOUT_TEXT = 12,   /* Room for a grpc-timeout and its NUL. */
-    GRPC_TEXT_MAX = 1024,     /* Of a grpc-message, decoded; the rest is cut off. */
-    GRPC_KEEPALIVE_MS = 2000, /* Silence after which the peer is asked for a sign of life; as
-                               * much again without one, and the connection is over. */
+    GRPC_HEAD = 5,          /* Compression flag and length before a message. */
+    GRPC_TIMEOUT_TEXT = 12, /* Room for a grpc-timeout and its NUL. */
+    GRPC_TEXT_MAX = 1024,   /* Of a grpc-message, decoded; the rest is cut off. */
+
+    /* Silence after which the peer is asked for a sign of life; as much again without one, and
+     * the connection is over. A client wants to know soon that its server is gone. A server is
+     * patient: Google's clients look at idle connections only now and then, and a dead host is
+     * found by TCP anyway, STREAM_DEAD_MS after it was asked. */
+    GRPC_CLIENT_KEEPALIVE_MS = 2000,
+    GRPC_SERVER_KEEPALIVE_MS = 30000,
 };
 
 /* "UNAVAILABLE"; "UNKNOWN" for a number that is no status. */

@@ -284,7 +284,7 @@ int grpc_client_open(uv_loop_t *loop, const struct grpc_client_config *config,
                                             .gone = response_gone,
                                             .context = client};
     struct http2_link_config link = {
-        .keepalive_ms = config->keepalive_ms > 0 ? config->keepalive_ms : GRPC_KEEPALIVE_MS,
+        .keepalive_ms = config->keepalive_ms > 0 ? config->keepalive_ms : GRPC_CLIENT_KEEPALIVE_MS,
         .owner = {.moved = client_moved, .ended = client_ended, .context = client}};
     int r;
 

@@ -20,7 +20,7 @@ struct grpc_client_config {
     struct sockaddr_storage to;
     const struct sockaddr_storage *source; /* Copies. Address to leave from (port 0), or NULL. */
     uint64_t connect_timeout_ms;           /* 0: STREAM_DEAD_MS. */
-    uint64_t keepalive_ms;                 /* 0: GRPC_KEEPALIVE_MS. */
+    uint64_t keepalive_ms;                 /* 0: GRPC_CLIENT_KEEPALIVE_MS. */
 
     /* The connection is over: refused, reset, silent for too long (-ETIMEDOUT), closed by the
      * server (-ESHUTDOWN after a GOAWAY, STREAM_EOF without). At most once, not after

@@ -139,7 +139,7 @@ int grpc_server_open(uv_loop_t *loop, const struct grpc_server_config *config,
     server->config = *config;
     server->config.listen = NULL; /* Borrowed for this call only. */
     if (config->keepalive_ms == 0)
-        server->config.keepalive_ms = GRPC_KEEPALIVE_MS;
+        server->config.keepalive_ms = GRPC_SERVER_KEEPALIVE_MS;
     if (config->connections_max == 0)
         listen.connections_max = LIMIT_RPC_CONNECTIONS;
     server->loop = loop;

@@ -24,7 +24,7 @@ struct grpc_call;
 struct grpc_server_config {
     const struct sockaddr_storage *listen; /* Copies. Port 0: see grpc_server_port(). */
     unsigned connections_max;              /* 0: LIMIT_RPC_CONNECTIONS. */
-    uint64_t keepalive_ms;                 /* 0: GRPC_KEEPALIVE_MS. */
+    uint64_t keepalive_ms;                 /* 0: GRPC_SERVER_KEEPALIVE_MS. */
 
     /* A call arrived: "/package.Service/Method" and its message, both borrowed during the
      * callback. Gives call: end it with exactly one of grpc_reply() and grpc_fail(), now or at
