@@ -1,0 +1,114 @@
+"""SIGKILL of the leader, again and again, with a service of six tasks running and a writer writing.
+
+The writer has one connection to the lab's front, reconnects at once on any error, and gives up on an answer after
+WRITE_TIMEOUT_S. A pause lasts from the kill to the first acknowledgement of a write that was sent after it.
+"""
+import http.client
+import os
+import random
+import signal
+import statistics
+import threading
+import time
+
+import common
+import harness
+
+ROUNDS = 10
+TASKS = 6
+WRITE_TIMEOUT_S = 1
+PAUSE_MAX_S = 20
+RETRY_S = 0.001
+
+
+class Writer(threading.Thread):
+    """Creates clusters, one after the other. acknowledged: (sent, acknowledged, name)."""
+
+    def __init__(self, address, prefix):
+        super().__init__(daemon=True)
+        self.api = common.Api(address, timeout=WRITE_TIMEOUT_S)
+        self.prefix = prefix
+        self.acknowledged = []
+        self.errors = 0
+        self.ended = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join(2 * WRITE_TIMEOUT_S)
+
+    def run(self):
+        count = 0
+        while not self.ended.is_set():
+            name = f"{self.prefix}-{count}"
+            count += 1
+            if not self.write(name):
+                self.errors += 1
+                time.sleep(RETRY_S)
+        self.api.close()
+
+    def write(self, name):
+        sent = time.monotonic()
+        try:
+            status, _ = self.api.call("CreateCluster", clusterName=name)
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+        if status == 200:
+            self.acknowledged.append((sent, time.monotonic(), name))
+        return status == 200
+
+    def first_after(self, moment):
+        """When the first write that was sent after this moment was acknowledged."""
+        return next((done for sent, done, _ in list(self.acknowledged) if sent > moment), None)
+
+
+def run(rounds):
+    pauses, acknowledged = [], []
+    with common.running_lab("failover") as lab:
+        before = lab.identities(lab.web(TASKS))
+        for number in range(rounds or ROUNDS):
+            with Writer(f"127.0.0.1:{lab.port}", f"round-{number}") as writer:
+                pauses.append(one(lab, writer))
+            acknowledged += [name for _, _, name in writer.acknowledged]
+        lost = lost_anywhere(lab, acknowledged)
+        after = lab.identities(lab.wait_serving(TASKS))
+    return {
+        "failover_ms_median": round(statistics.median(pauses)),
+        "failover_ms_max": round(max(pauses)),
+        "failover_ms_min": round(min(pauses)),
+        "failover_rounds": len(pauses),
+        "failover_tasks_restarted": sum(after.get(task) != was for task, was in before.items()),
+        "failover_acked": len(acknowledged),
+        "failover_acked_lost": len(lost),
+    }
+
+
+def one(lab, writer):
+    """Kill the leader; milliseconds until writes are acknowledged again. Then all three are well again."""
+    harness.wait_until("writes are acknowledged", lambda: len(writer.acknowledged) > 20, 10, every=0.01)
+    leader = lab.leader()
+    pid = lab.managers()[leader]["pid"]
+    time.sleep(random.uniform(0, 0.2))  # Any moment between two heartbeats.
+    killed = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    done = harness.wait_until("writes resume", lambda: writer.first_after(killed), PAUSE_MAX_S, every=0.01)
+    harness.wait_until("the lab knows", lambda: lab.managers()[leader]["state"] == "dead", 10)
+    lab.cais("start", leader)
+    common.wait_all_up(lab)
+    return (done - killed) * 1000
+
+
+def lost_anywhere(lab, names):
+    """Those that were acknowledged and that some manager itself does not have."""
+    lost = set()
+    for manager in lab.managers().values():
+        api = common.Api(manager["api"])
+        for first in range(0, len(names), 100):
+            asked = names[first:first + 100]
+            found = api.ask("DescribeClusters", stale=True, clusters=asked)["clusters"]
+            lost |= set(asked) - {each["clusterName"] for each in found if each["status"] == "ACTIVE"}
+        api.close()
+    return lost

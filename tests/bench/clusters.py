@@ -1,0 +1,93 @@
+"""Three processes on loopback that agree: ours and etcd's, started alike, on the same disk, with nothing in between."""
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import common
+import harness
+
+HEARTBEAT_MS = 50
+ETCD_ELECTION_MS = 500
+START_S = 20
+END_S = 5
+
+
+@contextlib.contextmanager
+def processes(commands):
+    """Children that are gone afterwards, and also if this process is: the kernel sees to that."""
+    children = []
+    try:
+        for words, log in commands:
+            with open(log, "wb") as out:
+                children.append(subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", *map(str, words)], stdin=subprocess.DEVNULL, stdout=out,
+                    stderr=subprocess.STDOUT, start_new_session=True))
+        yield children
+    finally:
+        for child in children:
+            child.send_signal(signal.SIGKILL)
+        for child in children:
+            child.wait(END_S)
+
+
+@contextlib.contextmanager
+def managers(path):
+    """Three managers with their defaults, without a lab: the leader's API address, asked each time."""
+    port = harness.free_port()
+    hosts = {f"m{n}": f"127.200.0.{n}" for n in (1, 2, 3)}
+    members = ",".join(f"{name}={host}" for name, host in hosts.items())
+    commands = [([harness.CAIS, "manager", "--dir", path / name, "--name", name, "--zone", f"zone-{name}", "--bind", host,
+                  "--members", members, "--api-port", port, "--rpc-port", port + 1, "--peer-port", port + 2],
+                 path / f"{name}.log") for name, host in hosts.items()]
+
+    def leader():
+        for host in hosts.values():
+            status = common.Api(f"{host}:{port}").status()
+            if status["ready"]:
+                return f"{host}:{port}"
+        return None
+
+    with processes(commands):
+        yield lambda: harness.wait_until("the managers have a leader", leader, START_S)
+
+
+def has_etcd():
+    return bool(shutil.which("etcd") and shutil.which("etcdctl"))
+
+
+@contextlib.contextmanager
+def etcd(path):
+    """Three members: the leader's client address, asked each time."""
+    first = harness.free_port() + 1000
+    ports = {f"e{n}": (first + 2 * n, first + 2 * n + 1) for n in range(3)}
+    cluster = ",".join(f"{name}=http://127.0.0.1:{peer}" for name, (_, peer) in ports.items())
+    commands = [(["etcd", "--name", name, "--data-dir", path / name, "--initial-cluster", cluster,
+                  "--initial-cluster-state", "new", "--listen-client-urls", f"http://127.0.0.1:{client}",
+                  "--advertise-client-urls", f"http://127.0.0.1:{client}", "--listen-peer-urls",
+                  f"http://127.0.0.1:{peer}", "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
+                  "--heartbeat-interval", HEARTBEAT_MS, "--election-timeout", ETCD_ELECTION_MS, "--logger", "zap",
+                  "--log-level", "error"], path / f"{name}.log") for name, (client, peer) in ports.items()]
+    endpoints = ",".join(f"127.0.0.1:{client}" for client, _ in ports.values())
+
+    def leader():
+        for each in json.loads(etcdctl(endpoints, "endpoint", "status", "-w", "json") or "[]"):
+            if each["Status"]["leader"] == each["Status"]["header"]["member_id"]:
+                return each["Endpoint"]
+        return None
+
+    with processes(commands):
+        yield lambda: harness.wait_until("etcd has a leader", leader, START_S)
+
+
+def etcdctl(endpoints, *words):
+    done = subprocess.run(["etcdctl", "--endpoints", endpoints, *words], env={**os.environ, "ETCDCTL_API": "3"},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          timeout=START_S)
+    return done.stdout if done.returncode == 0 else None
+
+
+def etcd_version():
+    return common.run(["etcd", "--version"], timeout=10).splitlines()[0].rpartition(" ")[2]
