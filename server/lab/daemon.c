@@ -12,6 +12,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "server/lab/control.h"
+#include "server/lab/home.h"
 #include "server/lab/launch.h"
 #include "server/lab/machine.h"
 #include "server/lab/orders.h"
@@ -21,6 +22,7 @@ enum {
     STEP_MS = 20,
     NODES_MS = 3000, /* For nodes to end of SIGTERM; then SIGKILL. */
     TASKS_MS = 3000, /* For tasks, likewise. */
+    WATCH_MS = 2000,
 };
 
 /* Going down: nodes first, so that no agent starts anything any more, then tasks. */
@@ -49,6 +51,7 @@ static void close_all(struct daemon *daemon)
     daemon->control = NULL;
     daemon->front = NULL;
     daemon->fabric = NULL;
+    uv_close((uv_handle_t *)&daemon->watch, NULL);
     for (size_t i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 }
@@ -105,8 +108,10 @@ static void down_ticked(uv_timer_t *timer)
     }
     if (late)
         for_workers(daemon, machine_destroy_tasks);
-    if (for_workers(daemon, machine_task_count) == 0)
-        down_done(down);
+    if (for_workers(daemon, machine_task_count) > 0)
+        return;
+    machine_destroy_strays(daemon->dir);
+    down_done(down);
 }
 
 void daemon_go_down(struct daemon *daemon, struct control_call *call)
@@ -132,6 +137,16 @@ static void signalled(uv_signal_t *handle, int signal)
     (void)signal;
     if (!daemon->down)
         daemon_go_down(daemon, NULL);
+}
+
+static void watched(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+
+    if (daemon->down || !home_is_lost(daemon->dir))
+        return;
+    log_error("lab.lost dir=\"%s\"", daemon->dir);
+    daemon_go_down(daemon, NULL);
 }
 
 /* ---- coming up */
@@ -164,6 +179,13 @@ static void catch_signals(struct daemon *daemon)
         daemon->signals[i].data = daemon;
         uv_signal_start(&daemon->signals[i], signalled, numbers[i]);
     }
+}
+
+static void watch_home(struct daemon *daemon)
+{
+    uv_timer_init(&daemon->loop, &daemon->watch);
+    daemon->watch.data = daemon;
+    uv_timer_start(&daemon->watch, watched, WATCH_MS, WATCH_MS);
 }
 
 static void make_supervisor(struct daemon *daemon)
@@ -249,6 +271,7 @@ static int run(struct daemon *daemon, int ready_fd)
 
     uv_loop_init(&daemon->loop);
     catch_signals(daemon);
+    watch_home(daemon);
     daemon->layout = layout_new(&daemon->record->options);
     daemon->faults = faults_new(daemon->layout);
     make_supervisor(daemon);

@@ -4,7 +4,8 @@
  *
  * `cais lab up` starts it as `cais lab daemon`, detached, with its output in DIR/lab.log. It
  * ends when it is told to go down, by a verb or by SIGTERM, and takes everything it started
- * with it: workers' tasks too.
+ * with it: workers' tasks too. It goes down by itself when its directory is removed: nobody could
+ * tell it to any more.
  */
 #pragma once
 
@@ -33,6 +34,7 @@ struct daemon {
     struct control *control;
     struct down *down; /* Under way; NULL otherwise. */
     uv_signal_t signals[2];
+    uv_timer_t watch; /* Over the directory. */
 };
 
 /* Run the lab whose record is in the directory, until it is taken down. Once it runs, or cannot,

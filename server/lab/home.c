@@ -188,6 +188,15 @@ int home_purge(const char *dir)
     return err_up(remove_tree(dir, remove_any));
 }
 
+bool home_is_lost(const char *dir)
+{
+    char *path = mem_format("%s/lab.json", dir);
+    bool lost = access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
+
+    free(path);
+    return lost;
+}
+
 /* ---- what a killed daemon left */
 
 static bool has_tasks(const struct layout *layout, const char *dir)
@@ -230,4 +239,5 @@ void home_kill_remains(const char *dir, const struct record *record)
         machine_destroy_tasks(worker_dir);
         free(worker_dir);
     }
+    machine_destroy_strays(dir);
 }

@@ -38,6 +38,9 @@ int home_wait_free(const char *dir, unsigned bound_ms);
 int home_empty(const char *dir);
 int home_purge(const char *dir);
 
+/* Was the lab's directory removed from under it? */
+bool home_is_lost(const char *dir);
+
 /* Is any process of the record, or any of its workers' tasks, alive? */
 bool home_has_remains(const char *dir, const struct record *record);
 

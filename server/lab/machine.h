@@ -19,3 +19,7 @@ size_t machine_stop_tasks(const char *worker_dir);
  * The agent should be dead. Waits, well under a second, until they are gone; returns how many
  * supervisors were killed. */
 size_t machine_destroy_tasks(const char *worker_dir);
+
+/* The same for every supervisor that was started for a task somewhere below the directory, found
+ * by its command line: for when the directory itself is gone, and the locks with it. */
+size_t machine_destroy_strays(const char *dir);

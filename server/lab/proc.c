@@ -22,20 +22,29 @@ struct stat_line {
     bool marked;
 };
 
-static int read_stat(pid_t pid, struct stat_line *out)
+/* Up to size bytes of /proc/PID/name. Returns how many, or -ESRCH. */
+static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
 {
-    char path[64], line[1024];
-    char *after_name;
+    char path[64];
     ssize_t len;
     int fd;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -ESRCH;
-    len = read(fd, line, sizeof line - 1);
+    len = read(fd, out, size);
     close(fd);
-    if (len <= 0)
+    return len > 0 ? len : -ESRCH;
+}
+
+static int read_stat(pid_t pid, struct stat_line *out)
+{
+    char line[1024];
+    ssize_t len = read_proc(pid, "stat", line, sizeof line - 1);
+    char *after_name;
+
+    if (len < 0)
         return -ESRCH;
     line[len] = '\0';
     after_name = strrchr(line, ')'); /* A name may hold anything, blanks and ')' too. */
@@ -88,6 +97,27 @@ int proc_signal(const struct proc *proc, int signal)
     return err_new(r);
 }
 
+void proc_each(void (*each)(void *context, pid_t pid), void *context)
+{
+    DIR *folder = opendir("/proc");
+    struct dirent *entry;
+
+    while (folder && (entry = readdir(folder))) {
+        if (isdigit((unsigned char)entry->d_name[0]))
+            each(context, (pid_t)strtol(entry->d_name, NULL, 10));
+    }
+    if (folder)
+        closedir(folder);
+}
+
+int proc_command(pid_t pid, char out[PROC_COMMAND_SIZE])
+{
+    memset(out, 0, PROC_COMMAND_SIZE);
+    if (read_proc(pid, "cmdline", out, PROC_COMMAND_SIZE - 4) < 0)
+        return err_new(-ESRCH);
+    return 0;
+}
+
 /* ---- descendants */
 
 struct census {
@@ -95,23 +125,15 @@ struct census {
     size_t count;
 };
 
-static void census_take(struct census *census)
+static void census_add(void *context, pid_t pid)
 {
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
+    struct census *census = context;
+    struct stat_line line;
 
-    *census = (struct census){0};
-    while (folder && (entry = readdir(folder))) {
-        struct stat_line line;
-
-        if (!isdigit((unsigned char)entry->d_name[0]) ||
-            read_stat((pid_t)strtol(entry->d_name, NULL, 10), &line) < 0)
-            continue;
-        census->list = mem_resize(census->list, census->count + 1, sizeof *census->list);
-        census->list[census->count++] = line;
-    }
-    if (folder)
-        closedir(folder);
+    if (read_stat(pid, &line) < 0)
+        return;
+    census->list = mem_resize(census->list, census->count + 1, sizeof *census->list);
+    census->list[census->count++] = line;
 }
 
 /* Mark the children of one process. Returns if there were unmarked ones. */
@@ -143,10 +165,10 @@ static void mark_descendants(struct census *census, pid_t ancestor)
 
 size_t proc_signal_descendants(const struct proc *proc, int signal)
 {
-    struct census census;
+    struct census census = {0};
     size_t alive = 0;
 
-    census_take(&census);
+    proc_each(census_add, &census);
     mark_descendants(&census, proc->pid);
     for (size_t i = 0; i < census.count; i++) {
         const struct stat_line *line = &census.list[i];

@@ -131,6 +131,54 @@ START_TEST(stopping_tasks_is_left_to_their_supervisors)
 }
 END_TEST
 
+/* A process with the command line of a supervisor: a shell whose script is called `shim` and
+ * waits for a line that never comes. */
+static void start_namesake(const char *path, struct proc *out)
+{
+    char script[64];
+    FILE *file;
+    int ends[2];
+    pid_t pid;
+
+    snprintf(script, sizeof script, "%s/shim", dir);
+    file = fopen(script, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("echo ready >&2; read line\n", file);
+    fclose(file);
+    ck_assert_int_eq(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        int heard[2];
+
+        if (chdir(dir) < 0 || pipe(heard) < 0)
+            _exit(1);
+        dup2(heard[0], STDIN_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        execl("/bin/sh", "cais", "shim", path, NULL);
+        _exit(1);
+    }
+    ck_assert_int_eq(read(ends[0], script, 1), 1); /* It runs as what it says it is. */
+    ck_assert_int_eq(proc_identify(pid, out), 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+START_TEST(a_stray_is_found_by_how_it_was_started)
+{
+    struct proc inside, outside;
+    char path[96];
+
+    snprintf(path, sizeof path, "%s/w1/tasks/" TASK, dir);
+    start_namesake(path, &inside);
+    snprintf(path, sizeof path, "%s-2/w1/tasks/" TASK, dir); /* Another lab's, next door. */
+    start_namesake(path, &outside);
+    ck_assert_uint_eq(machine_destroy_strays(dir), 1);
+    ck_assert_int_eq(proc_state(&inside), PROC_GONE);
+    ck_assert_int_eq(proc_state(&outside), PROC_RUNNING);
+    ck_assert_int_eq(proc_signal(&outside, SIGKILL), 0);
+}
+END_TEST
+
 START_TEST(a_process_is_known_by_more_than_its_pid)
 {
     struct proc self, other;
@@ -179,6 +227,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, losing_a_machine_ends_its_tasks_to_the_last_descendant);
     tcase_add_test(tc, stopping_tasks_is_left_to_their_supervisors);
+    tcase_add_test(tc, a_stray_is_found_by_how_it_was_started);
     tcase_add_test(tc, a_process_is_known_by_more_than_its_pid);
     tcase_add_test(tc, stopped_and_gone_are_seen);
     suite_add_tcase(s, tc);
