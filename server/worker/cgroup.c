@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
+#include "proto/arn.h"
 #include "proto/base/bytes.h"
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
@@ -373,6 +375,31 @@ size_t cgroup_kill(const char *dir)
 
         if (fd >= 0 && is_member(dir, pid) && pidfd_send_signal(fd, SIGKILL, NULL, 0) == 0)
             count++;
+    }
+    return count;
+}
+
+static bool is_old(int base_fd, const char *name, uint64_t older_than_s)
+{
+    struct stat st;
+
+    return fstatat(base_fd, name, &st, 0) == 0 &&
+           time(NULL) >= st.st_ctim.tv_sec + (time_t)older_than_s;
+}
+
+size_t cgroup_sweep(const struct cgroup_base *base, uint64_t older_than_s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < base->dir_count; i++) {
+        scope(folder_close) DIR *folder = opendir(base->dirs[i]);
+        struct dirent *entry;
+
+        while (folder && (entry = readdir(folder)))
+            if (!strncmp(entry->d_name, "cais-", 5) && id_is_valid(entry->d_name + 5) &&
+                is_old(dirfd(folder), entry->d_name, older_than_s) &&
+                unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR) == 0)
+                count++;
     }
     return count;
 }

@@ -55,5 +55,9 @@ uint64_t cgroup_oom_kills(const char *dir);
 /* SIGKILL to all that is in the group. Returns how many processes there were. */
 size_t cgroup_kill(const char *dir);
 
+/* Remove the groups of tasks that nobody looks after any more: empty, and made at least so long
+ * ago. Returns how many. (The group of a task that is being started is empty for a moment.) */
+size_t cgroup_sweep(const struct cgroup_base *base, uint64_t older_than_s);
+
 /* Remove an empty group. -EBUSY: it is not empty. Fine if it is not there. */
 int cgroup_remove(const char *dir);

@@ -20,7 +20,10 @@
 #include "server/worker/runtime_process.h"
 #include "server/worker/task_dir.h"
 
-enum { POKE_BYTES = 64 };
+enum {
+    POKE_BYTES = 64,
+    CGROUP_STALE_S = 60, /* Starting a task takes far less. */
+};
 
 static struct process_runtime *self(struct runtime *runtime)
 {
@@ -43,7 +46,7 @@ static void retire(struct process_runtime *process, const char *task_id)
     int r = task_dir_retire(process->dir, task_id);
 
     if (r < 0)
-        log_error("task.retire failed task=%s error=\"%s\" trace=\"%s\"", task_id, strerror(-r),
+        log_error("task.retire_failed task=%s error=\"%s\" trace=\"%s\"", task_id, strerror(-r),
                   err_trace());
 }
 
@@ -165,7 +168,7 @@ static void process_sweep(struct runtime *runtime)
     int r = task_dir_each(self(runtime)->dir, sweep_task, runtime);
 
     if (r < 0)
-        log_error("task.sweep failed error=\"%s\" trace=\"%s\"", strerror(-r), err_trace());
+        log_error("task.sweep_failed error=\"%s\" trace=\"%s\"", strerror(-r), err_trace());
 }
 
 static void process_forget(struct runtime *runtime, const char *task_id)
@@ -263,8 +266,9 @@ static void find_cgroups(struct process_runtime *process, bool wanted)
         log_info("cgroup.none memory=rlimit cpu=unlimited reason=\"%s\"",
                  wanted ? strerror(-r) : "switched off");
     else
-        log_info("cgroup.found version=%d dir=%s", process->cgroups.unified ? 2 : 1,
-                 process->cgroups.dirs[process->cgroups.dir_count - 1]);
+        log_info("cgroup.found version=%d dir=%s swept=%zu", process->cgroups.unified ? 2 : 1,
+                 process->cgroups.dirs[process->cgroups.dir_count - 1],
+                 cgroup_sweep(&process->cgroups, CGROUP_STALE_S));
 }
 
 int runtime_process_open(uv_loop_t *loop, const struct runtime_config *config, struct runtime **out)

@@ -131,7 +131,7 @@ static void start_spec(struct process_runtime *process, const struct compose *co
     int r = start_task(process, compose, task);
 
     if (r < 0) {
-        log_error("task.start failed task=%s error=\"%s\" trace=\"%s\"", id, strerror(-r),
+        log_error("task.start_failed task=%s error=\"%s\" trace=\"%s\"", id, strerror(-r),
                   err_trace());
         refuse(process, id, strerror(-r));
         supervised_close(task);

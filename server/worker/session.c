@@ -193,7 +193,7 @@ static void try_current(struct session *session)
     must(!session->link);
     r = grpc_client_open(session->config.loop, &config, &link->client);
     if (r < 0) { /* Of this machine, not of the manager: no other would do better now. */
-        log_warning("worker.connect failed manager=%s error=\"%s\"", manager_name(session),
+        log_warning("worker.connect_failed manager=%s error=\"%s\"", manager_name(session),
                     strerror(-r));
         free(link);
         next_round(session);
@@ -224,7 +224,7 @@ static bool is_silence(const struct session *session, enum grpc_status status)
 
 static void call_failed(struct session *session, enum grpc_status status, const char *text)
 {
-    failed(session, *text ? text : grpc_status_name(status), is_silence(session, status));
+    failed(session, *text ? text : grpc_status_name((int)status), is_silence(session, status));
 }
 
 /* A leader's answer is to be believed. False: it is of the past. */

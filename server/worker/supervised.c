@@ -285,9 +285,9 @@ static void conclude(struct supervised *task)
     if (r == 0)
         r = task_dir_write_state(task->path, state);
     if (r < 0)
-        log_error("task.state failed task=%s error=\"%s\" trace=\"%s\"", task->id, strerror(-r),
+        log_error("task.state_failed task=%s error=\"%s\" trace=\"%s\"", task->id, strerror(-r),
                   err_trace());
-    log_warning("task.supervisor lost task=%s", task->id);
+    log_warning("task.supervisor_lost task=%s", task->id);
     report = state->report;
     state->report = NULL;
     supervise__state__free_unpacked(state, NULL);

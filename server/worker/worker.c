@@ -44,7 +44,7 @@ static bool commit(struct worker *worker)
     int r = store_commit(worker->store);
 
     if (r < 0 && !worker->store_fails)
-        log_error("worker.store failed error=\"%s\" trace=\"%s\"", strerror(-r), err_trace());
+        log_error("worker.store_failed error=\"%s\" trace=\"%s\"", strerror(-r), err_trace());
     worker->store_fails = r < 0;
     return r == 0;
 }
@@ -142,7 +142,7 @@ static int pulled(void *context, uint64_t pull, const Worker__PullResponse *resp
 
     agent_decide(worker->agent, pull, response, &plan);
     if (plan.malformed)
-        log_error("worker.orders malformed count=%zu", plan.malformed);
+        log_error("worker.orders_malformed count=%zu", plan.malformed);
     remember(worker, &plan);
     if (commit(worker)) {
         act(worker, &plan);

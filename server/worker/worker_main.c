@@ -52,7 +52,7 @@ static int complain(const struct worker_options *options, int r)
     const char *why = r == -EUSERS ? "another worker uses it" : strerror(-r);
 
     fprintf(stderr, "cais worker: --dir %s: %s\n", options->dir, why);
-    log_error("worker.open failed error=\"%s\" trace=\"%s\"", why, err_trace());
+    log_error("worker.open_failed error=\"%s\" trace=\"%s\"", why, err_trace());
     return EXIT_FAILURE;
 }
 
