@@ -24,7 +24,11 @@ struct compose {
     const char *task_path; /* DIR/tasks/ID, absolute. */
     const char *address;   /* Of the worker: HOST. */
     const char *zone;
-    bool memory_by_rlimit; /* No cgroup: RLIMIT_DATA stands in for the memory limit. */
+
+    /* No control group: RLIMIT_DATA stands in for the memory limit. It bounds each process of a
+     * container, not their sum; RLIMIT_AS would also count what Go or Java reserve and never use.
+     */
+    bool memory_by_rlimit;
 
     /* Choose a host port for a mapping that leaves it open; 0: there is none. */
     uint32_t (*choose_port)(void *context, bool udp);
