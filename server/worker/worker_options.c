@@ -202,11 +202,11 @@ void worker_options_parse(int argc, char **argv, struct worker_options *out)
     static const struct argp argp = {
         .options = options,
         .parser = parse,
-        .doc =
-            "Run a worker: it runs the tasks that the managers assign to it. Its end does not end "
-            "them:\nthe next worker on the same directory adopts them.\v"
-            "Each flag may also be a line `flag = value` of " SETTINGS_FILE
-            " or a variable CAIS_FLAG; flags win, then variables.",
+        .doc = "Run a worker: it runs the tasks that the managers assign to it. They do not end "
+               "with it: the "
+               "next worker on the same directory adopts them.\v"
+               "Each flag may also be a line `flag = value` of " SETTINGS_FILE
+               " or a variable CAIS_FLAG; flags win, then variables.",
     };
 
     *out = (struct worker_options){
