@@ -201,7 +201,7 @@ static enum MHD_Result answer_from_tables(struct exchange *exchange)
     if (r == RENDER_PROBLEM)
         return answer_problem(exchange, problem);
     if (r < 0) {
-        log_error("api.render failed action=%s request=%s error=\"%s\" trace=\"%s\"",
+        log_error("api.render_failed action=%s request=%s error=\"%s\" trace=\"%s\"",
                   exchange->action->name, exchange->id, strerror(-r), err_trace());
         return answer_refusal(exchange, COMMAND__ERROR_CODE__ERROR_SERVER,
                               "The state of this manager could not be read.");

@@ -150,7 +150,7 @@ static void reap_readers(uv_timer_t *timer)
     int r = env_reap_readers(manager->env);
 
     if (r < 0)
-        log_warning("storage.reap failed error=\"%s\"", strerror(-r));
+        log_warning("storage.reap_failed error=\"%s\"", strerror(-r));
 }
 
 /* ---- peers */
@@ -347,7 +347,7 @@ static int failed(const char *what, const char *where, int r)
         why = "it was written by a newer version";
     if (r == -EUCLEAN)
         why = "its content is damaged";
-    log_error("manager.start failed what=\"%s\" where=\"%s\" error=\"%s\" trace=\"%s\"", what,
+    log_error("manager.start_failed what=\"%s\" where=\"%s\" error=\"%s\" trace=\"%s\"", what,
               where, why, err_trace());
     return r;
 }

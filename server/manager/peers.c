@@ -126,7 +126,7 @@ static void dial(struct link *link)
 
     if (r < 0) {
         link->stream = NULL;
-        log_error("peer.dial failed peer=%llu error=\"%s\"", (unsigned long long)link->id,
+        log_error("peer.dial_failed peer=%llu error=\"%s\"", (unsigned long long)link->id,
                   strerror(-r));
         dial_later(link);
         return;

@@ -40,6 +40,9 @@ TIDY = (  # path, text, what is said of it; None: nothing.
     ("tests/unit/test_a.c", "#define F(a) \\\n    ck_assert(a)\n" + TEST % ("it_holds", "F(1);"), None),
     ("tests/unit/test_a.c", TEST % ("it_dies", "f();") +
      "void g(void)\n{\n    tcase_add_test_raise_signal(tc, it_dies, SIGABRT);\n}\n", None),
+    ("server/net/a.c", 'void f(void)\n{\n    log_info("a.began x=%d", 1);\n}\n', "a.began is not in docs/events.md"),
+    ("server/net/a.c", 'void f(void)\n{\n    log_info("hello");\n}\n', "an event is named"),
+    ("docs/events.md", "| `a.began` | info |\n", "nothing logs a.began"),
     ("tests/e2e/test_a.py", "def test_it():\n    assert f()\n", None),
     ("tests/e2e/test_a.py", "def test_it():\n    f()\n", "test_it asserts nothing"),
     ("tests/e2e/test_a.py", "def g():\n    assert f()\n\n\ndef test_it():\n    g()\n", None),

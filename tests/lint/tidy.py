@@ -113,6 +113,27 @@ def c_tests_assert(texts):
             yield path, line_of(code, found.start()), f"{name} asserts nothing"
 
 
+def events_listed(texts):
+    """docs/events.md and what server/ logs name the same events."""
+    docs = texts.get("docs/events.md", "")
+    cells = re.findall(r"^\|([^|]*)\|", docs, re.M)  # The first of each row.
+    listed = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", "".join(cells)))
+    logged = set()
+    for path, text in texts.items():
+        if not re.match(r"server/.*\.c", path):
+            continue
+        for found in re.finditer(r"\blog_(?:debug|info|warning|error|event)\(\s*[^\";]*\"([^\"=]*)", text):
+            name = re.match(r"[a-z_]+\.[a-z_]+", found.group(1))
+            if not name:
+                yield path, line_of(text, found.start()), "an event is named thing.what, then key=value"
+                continue
+            logged.add(name.group().strip())
+            if name.group().strip() not in listed:
+                yield path, line_of(text, found.start()), f"{name.group()} is not in docs/events.md"
+    for name in sorted(listed - logged):
+        yield "docs/events.md", line_of(docs, docs.index(f"`{name}`")), f"nothing logs {name}"
+
+
 def calls(function):
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
@@ -197,7 +218,7 @@ def complaints(root):
             for number, why in rule(path, text):
                 yield f"{path}:{number}: {why}"
     python = {path: text for path, text in texts.items() if path.endswith(".py")}
-    for path, number, why in (*c_tests_assert(texts), *py_tests_assert(python)):
+    for path, number, why in (*c_tests_assert(texts), *py_tests_assert(python), *events_listed(texts)):
         yield f"{path}:{number}: {why}"
 
 
