@@ -261,11 +261,19 @@ class Lab:
         return (ecs or self.client()).describe_services(services=[name])["services"][0]
 
     def identities(self, tasks):
-        """What must not change unless a task was restarted: its processes, as the kernel and as the API know them."""
+        """What must not change unless a task was restarted: its process, as the kernel and as the API know it.
+
+        Children that come and go, as a server's do, are not part of it.
+        """
         live = processes_of_tasks()
-        found = {task.id: (task.runtime_id, task.started, frozenset(live.get(task.id, ()))) for task in tasks}
-        assert all(processes for _, _, processes in found.values()), f"without a process: {found}"
+        found = {task.id: (task.runtime_id, task.started, started_as(live.get(task.id, ()), task)) for task in tasks}
+        assert all(kernel for _, _, kernel in found.values()), f"without its process: {found}"
         return found
+
+
+def started_as(processes, task):
+    """The kernel's start time of the task's own process, if it is alive and that task's."""
+    return next((start for pid, start in processes if str(pid) == task.runtime_id), None)
 
 
 class Writers:

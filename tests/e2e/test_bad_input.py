@@ -171,17 +171,26 @@ def test_a_command_that_does_not_exist(lab):
     assert task["stopCode"] == "TaskFailedToStart"
 
 
+def pauses_between_starts(events):
+    """Seconds between one try and the next, oldest first; starts within a second are one try."""
+    starts = sorted(e["createdAt"].timestamp() for e in events if "has started" in e["message"])
+    pauses = [later - earlier for earlier, later in zip(starts, starts[1:])]
+    return [pause for pause in pauses if pause > 1]
+
+
 def test_a_service_whose_command_does_not_exist_backs_off(lab):
     ecs = lab.client()
     register(ecs, "absent", command=["/no/such/command"])
     ecs.create_service(serviceName="absent", taskDefinition="absent", desiredCount=2)
 
-    def events():
-        return [event["message"] for event in lab.service("absent")["events"]]
-    wait_until("the reason is among its events", lambda: any("/no/such/command" in e for e in events()), 30)
-    wait_until("it backs off", lambda: any("unable to consistently start tasks" in e for e in events()), 60)
-    tries = len(lab.tasks(service="absent", desired="STOPPED"))
-    assert tries < 40, f"{tries} tries"
+    def three_tries():
+        events = lab.service("absent")["events"]
+        return events if len(pauses_between_starts(events)) >= 2 else None
+    events = wait_until("three tries", three_tries, 60)
+    pauses = pauses_between_starts(events)
+    assert pauses == sorted(pauses) and pauses[-1] > 2 * pauses[0], pauses
+    assert any("failed to start" in e["message"] and "/no/such/command" in e["message"] for e in events)
+    assert lab.service("absent")["deployments"][0]["failedTasks"] >= 3
     ecs.delete_service(service="absent", force=True)
 
 
