@@ -16,6 +16,7 @@ enum {
     START_PROVEN_MS = 10 * 1000, /* RUNNING this long, a start has not failed. */
     BACK_OFF_FIRST_MS = 1000,
     BACK_OFF_MAX_MS = 15 * 60 * 1000,
+    FAILURES_TOLD = 3,  /* Failed starts in a row after which the service is said to be unable. */
     BINDINGS_MAX = 100, /* Of one container. */
     ADDRESS_BYTES_MAX = 64,
 };
@@ -156,6 +157,27 @@ static int tell_failure(struct apply *a, const State__Task *task, const State__T
     return err_up(service_tell(a, service, "", buffer_text(&text)));
 }
 
+/* Once for each row of failures, in ECS's words. */
+static int tell_back_off(struct apply *a, const State__Task *task)
+{
+    scope(buffer_fini) struct buffer text = {0};
+    struct held *deployment, *service;
+    int r = hold_deployment(a, task->service_seq, task->deployment_seq, &deployment);
+
+    if (r == 0)
+        r = hold_service(a, task->service_seq, &service);
+    if (r != 0)
+        return r > 0 ? err_new(-EUCLEAN) : err_up(r);
+    if (deployment->deployment->consecutive_failures != FAILURES_TOLD)
+        return 0;
+    buffer_append_format(&text,
+                         "(service %s) is unable to consistently start tasks successfully. For "
+                         "more information, see the Troubleshooting section of the Amazon ECS "
+                         "Developer Guide.",
+                         service->service->name);
+    return err_up(service_tell(a, service, "", buffer_text(&text)));
+}
+
 static int note_stopped(struct apply *a, const State__Task *task, const Command__TaskReport *report,
                         const State__TaskStatus *after)
 {
@@ -163,6 +185,8 @@ static int note_stopped(struct apply *a, const State__Task *task, const Command_
 
     if (r == 0)
         r = tell_failure(a, task, after);
+    if (r == 0)
+        r = tell_back_off(a, task);
     return err_up(r);
 }
 

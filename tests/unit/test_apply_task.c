@@ -200,6 +200,11 @@ START_TEST(a_failed_start_is_told_and_backs_off)
         ck_assert_uint_eq(deployment->consecutive_failures, i + 1);
         ck_assert_uint_eq(deployment->start_after_ms, w.now_ms + back_off_ms[i]);
         state__deployment__free_unpacked(deployment, NULL);
+        if (i == 2) /* The third in a row, and not said again with the fourth. */
+            ck_assert_event(service,
+                            "(service web) is unable to consistently start tasks successfully. For "
+                            "more information, see the Troubleshooting section of the Amazon ECS "
+                            "Developer Guide.");
     }
     ck_assert_deployment(0, 0, 0, 4);
     ck_assert_event(service, "(service web) (task 00000000000000000000000000000004) failed to "
