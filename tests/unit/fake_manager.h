@@ -13,6 +13,7 @@
 #include "server/net/address.h"
 #include "server/net/grpc_server.h"
 #include "tests/unit/loop.h"
+#include "tests/unit/worker_bench.h"
 
 enum { FAKES = 3, FAKE_HEARTBEAT_MS = 300 };
 
@@ -80,8 +81,7 @@ static void fake_report(struct fake *fake, struct grpc_call *call, struct bytes 
     ck_assert_ptr_nonnull(request);
     buffer_append_format(&heard, "%s report %zu, ", fake->name, request->n_reports);
     for (size_t i = 0; i < request->n_reports; i++)
-        buffer_append_format(&fake->reported, "%lu:%d ",
-                             strtoul(request->reports[i]->task_id, NULL, 16),
+        buffer_append_format(&fake->reported, "%lu:%d ", bench_number(request->reports[i]->task_id),
                              (int)request->reports[i]->state);
     worker__report_request__free_unpacked(request, NULL);
     response.outcome = fake_outcome(fake);

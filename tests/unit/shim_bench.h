@@ -27,6 +27,15 @@
 
 enum { PATIENCE_MS = 20000 };
 
+/* In the environment of every process that a test starts: its own, so that tests that run side by
+ * side do not end each other's. */
+static char bench_mark[96];
+
+static inline const char *bench_mark_value(void)
+{
+    return strchr(bench_mark, '=') + 1;
+}
+
 struct bench {
     char dir[64];
     char *task; /* DIR/tasks/ID */
@@ -52,6 +61,7 @@ static inline void bench_open(struct bench *bench)
 
     snprintf(bench->dir, sizeof bench->dir, "/tmp/cais-shim-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(bench->dir));
+    snprintf(bench_mark, sizeof bench_mark, "BENCH=%s", bench->dir);
     ck_assert_int_eq(task_dir_init(bench->dir), 0);
     ck_assert_int_eq(task_dir_make(bench->dir, TASK_ID), 0);
     bench->task = task_dir_path(bench->dir, TASK_ID);
@@ -87,7 +97,7 @@ static inline void bench_close(struct bench *bench)
     bench_kill_holder(bench);
     if (bench->shim >= 0)
         close(bench->shim);
-    process_kill_marked("BENCH=" TASK_ID);
+    process_kill_marked(bench_mark);
     close(bench->agent);
     bench_remove(bench->dir);
     free(bench->task);
@@ -107,7 +117,7 @@ static inline Supervise__Container *bench_container(const char *name, const char
     container->argv[container->n_argv++] = mem_string(script);
     container->environment = mem_new_array(char *, 2);
     container->environment[container->n_environment++] = mem_string("PATH=/usr/bin:/bin");
-    container->environment[container->n_environment++] = mem_string("BENCH=" TASK_ID);
+    container->environment[container->n_environment++] = mem_string(bench_mark);
     container->directory = mem_string("work");
     container->essential = essential;
     container->stop_timeout_ms = stop_timeout_ms;

@@ -91,7 +91,7 @@ static char *obey(uint64_t pull, const char *text, bool complete)
     agent_decide(agent, pull, answer, &plan);
     for (size_t i = 0; i < plan.count; i++)
         buffer_append_format(&told, "%s%s %lu", i ? ", " : "", verbs[plan.actions[i].verb],
-                             strtoul(plan.actions[i].task_id, NULL, 16));
+                             bench_number(plan.actions[i].task_id));
     if (plan.malformed)
         buffer_append_format(&told, "%s%zu malformed", told.len ? ", " : "", plan.malformed);
     agent_carry_out(agent, &plan, NOW_MS);

@@ -13,7 +13,7 @@ static uint32_t next_port;
 
 static void set_up(void)
 {
-    char *id = bench_id(1);
+    char *id = mem_string("00000000000000000000000000000001");
 
     assignment = bench_assignment(id);
     free(id);

@@ -20,8 +20,11 @@ static void beat_once(uv_timer_t *timer)
 
 static void open_runtime(void)
 {
-    struct runtime_config config = {
-        .dir = bench.dir, .address = "127.0.0.1", .zone = "z1", .cgroups = cgroups, .seed = 1};
+    struct runtime_config config = {.dir = bench.dir,
+                                    .address = "127.0.0.1",
+                                    .zone = "z1",
+                                    .cgroups = cgroups,
+                                    .seed = (uint64_t)getpid()};
 
     ck_assert_int_eq(runtime_process_open(&loop, &config, &runtime), 0);
 }
@@ -54,9 +57,9 @@ static void tear_down(void)
 static Ecs__RegisterTaskDefinitionRequest *shell(const char *more, const char *script)
 {
     char *text = mem_format("{'family':'web','containerDefinitions':[{'name':'web','image':'x',"
-                            "'stopTimeout':20,'environment':[{'name':'BENCH','value':'" TASK_ID
-                            "'}],%s'command':['/bin/sh','-c','%s']}]}",
-                            more, script);
+                            "'stopTimeout':20,'environment':[{'name':'BENCH','value':'%s'}],"
+                            "%s'command':['/bin/sh','-c','%s']}]}",
+                            bench_mark_value(), more, script);
     Ecs__RegisterTaskDefinitionRequest *definition = bench_definition(text);
 
     free(text);

@@ -32,7 +32,7 @@ static int pulled(void *context, uint64_t pull, const Worker__PullResponse *resp
     }
     for (size_t i = 0; i < response->n_assignments; i++)
         buffer_append_format(&obeyed, "%c%lu ", response->assignments[i]->stop ? '-' : '+',
-                             strtoul(response->assignments[i]->task_id, NULL, 16));
+                             bench_number(response->assignments[i]->task_id));
     return 0;
 }
 

@@ -80,9 +80,9 @@ static void assign(bool stop, const char *script)
 {
     Worker__Assignment *assignment = bench_assignment(id);
     char *text = mem_format("{'family':'web','containerDefinitions':[{'name':'web','image':'x',"
-                            "'environment':[{'name':'BENCH','value':'" TASK_ID
-                            "'}],'command':['/bin/sh','-c','%s']}]}",
-                            script);
+                            "'environment':[{'name':'BENCH','value':'%s'}],"
+                            "'command':['/bin/sh','-c','%s']}]}",
+                            bench_mark_value(), script);
     Ecs__RegisterTaskDefinitionRequest *definition = bench_definition(text);
 
     loop_until(leader->pull && !grpc_call_is_gone(leader->pull));

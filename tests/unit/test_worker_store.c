@@ -58,7 +58,7 @@ static void put_report(unsigned number, State__TaskState state)
 
 static void collect(void *context, const Supervise__Task *task, const Command__TaskReport *report)
 {
-    buffer_append_format(context, "%lu@%s:%d ", strtoul(task->assignment->task_id, NULL, 16),
+    buffer_append_format(context, "%lu@%s:%d ", bench_number(task->assignment->task_id),
                          task->boot_id, report ? (int)report->state : -1);
 }
 

@@ -5,7 +5,9 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/base/mem.h"
 #include "proto/json.h"
@@ -37,9 +39,16 @@ static inline Ecs__RegisterTaskDefinitionRequest *bench_definition(const char *t
 }
 
 /* "0…01", "0…02", ...: gives. */
+/* Of this process alone: workers end whatever else carries a task's id. */
 static inline char *bench_id(unsigned number)
 {
-    return mem_format("%032x", number);
+    return mem_format("%016x%016x", (unsigned)getpid(), number);
+}
+
+/* The number that an id was made of. */
+static inline unsigned long bench_number(const char *id)
+{
+    return strtoul(id + 16, NULL, 16);
 }
 
 /* Gives. */
