@@ -469,10 +469,7 @@ int manager_main(int argc, char **argv)
     core_free(manager->core);
     env_free(manager->env);
     free(manager->installation);
-    for (size_t i = 0; i < manager->options.member_count; i++) {
-        free(manager->options.members[i].name);
-        free(manager->options.members[i].host);
-    }
+    manager_options_fini(&manager->options);
     free(manager);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -197,7 +197,17 @@ void manager_options_parse(int argc, char **argv, struct manager_options *out)
         .worker_lost_ms = 3000,
     };
     argp_err_exit_status = 2;
-    if (settings_arguments(options, SETTINGS_FILE, argc, argv, &argc, &argv) < 0)
+    if (settings_arguments(options, SETTINGS_FILE, argc, argv, &argc, &out->arguments) < 0)
         exit(2);
+    argv = out->arguments;
     argp_parse(&argp, argc, argv, 0, NULL, out);
+}
+
+void manager_options_fini(struct manager_options *out)
+{
+    for (size_t i = 0; i < out->member_count; i++) {
+        free(out->members[i].name);
+        free(out->members[i].host);
+    }
+    settings_free(out->arguments);
 }

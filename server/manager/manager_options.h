@@ -14,6 +14,7 @@ struct manager_member {
 };
 
 struct manager_options {
+    char **arguments; /* What the texts point into. */
     const char *dir;
     const char *name;
     const char *zone;
@@ -34,3 +35,4 @@ struct manager_options {
 
 /* Parse and check; what is wrong is told on standard error and ends the process with 2. */
 void manager_options_parse(int argc, char **argv, struct manager_options *out);
+void manager_options_fini(struct manager_options *out);

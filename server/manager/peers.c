@@ -19,6 +19,7 @@ enum {
     DIAL_TIMEOUT_MS = 1000,
     REDIAL_FIRST_MS = 20,
     REDIAL_MAX_MS = 500,
+    SETTLED_MS = 1000, /* A link that stood this long was one: a relay may accept for the dead. */
     INCOMING_MAX = 4 * LIMIT_MANAGERS,
 };
 
@@ -29,6 +30,7 @@ struct link {
     struct sockaddr_storage to;
     struct stream *stream; /* NULL: waiting to dial again. */
     bool open;
+    bool told_lost; /* The log says so already. */
     uint64_t redial_ms;
     uv_timer_t redial;
 };
@@ -74,13 +76,21 @@ static void send_hello(struct link *link)
                        (struct bytes){bytes.base, bytes.len}); /* The first bytes fit. */
 }
 
+static void link_settled(uv_timer_t *timer)
+{
+    struct link *link = timer->data;
+
+    link->told_lost = false;
+    link->redial_ms = REDIAL_FIRST_MS;
+    log_info("peer.connected peer=%llu", (unsigned long long)link->id);
+}
+
 static void link_opened(void *context)
 {
     struct link *link = context;
 
     link->open = true;
-    link->redial_ms = REDIAL_FIRST_MS;
-    log_info("peer.connected peer=%llu", (unsigned long long)link->id);
+    uv_timer_start(&link->redial, link_settled, SETTLED_MS, 0);
 }
 
 static void dial_later(struct link *link);
@@ -96,9 +106,10 @@ static void link_ended(void *context, int reason)
 {
     struct link *link = context;
 
-    if (link->open)
+    if (!link->told_lost)
         log_warning("peer.lost peer=%llu error=\"%s\"", (unsigned long long)link->id,
                     uv_strerror(reason));
+    link->told_lost = true;
     link_drop(link);
     link->peers->config.lost(link->peers->config.context, link->id);
     dial_later(link);
@@ -284,6 +295,7 @@ static void start_links(struct peers *peers, const struct sockaddr_storage *addr
         link->id = i + 1;
         link->to = addresses[i];
         link->redial_ms = REDIAL_FIRST_MS;
+        link->told_lost = true; /* It was not there yet. */
         if (link->id == peers->config.id)
             continue;
         worked(uv_timer_init(peers->loop, &link->redial));

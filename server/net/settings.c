@@ -112,21 +112,28 @@ static void add_environment(struct arguments *arguments, const struct argp_optio
     }
 }
 
+void settings_free(char **argv)
+{
+    for (char **at = argv; at && *at; at++)
+        free(*at);
+    free(argv);
+}
+
 int settings_arguments(const struct argp_option *options, const char *file, int argc, char **argv,
                        int *out_argc, char ***out_argv)
 {
     struct arguments arguments = {0};
     int r;
 
-    add(&arguments, argv[0]);
+    add(&arguments, mem_string(argv[0]));
     r = add_file(&arguments, options, file);
     if (r < 0) {
-        free(arguments.items);
+        settings_free(arguments.items);
         return err_up(r);
     }
     add_environment(&arguments, options);
     for (int i = 1; i < argc; i++)
-        add(&arguments, argv[i]);
+        add(&arguments, mem_string(argv[i]));
     *out_argc = arguments.count;
     *out_argv = arguments.items;
     return 0;

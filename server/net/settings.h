@@ -11,11 +11,12 @@
 
 /* The arguments of a verb with its settings in front, for argp_parse. Only long options listed in
  * `options` are looked for; one without an argument is given when its value is "true" or "1".
- * Gives *out_argv, an array of *out_argc strings and a NULL, which lives as long as the process:
- * argp hands out pointers into it. -EINVAL: a line of the file is not `name = value` or names
- * something unknown; it is told on standard error. */
+ * Gives *out_argv, an array of *out_argc strings and a NULL; argp hands out pointers into it, so
+ * free it when what was parsed is not used any more. -EINVAL: a line of the file is not
+ * `name = value`; it is told on standard error. */
 int settings_arguments(const struct argp_option *options, const char *file, int argc, char **argv,
                        int *out_argc, char ***out_argv);
+void settings_free(char **argv); /* NULL is fine. */
 
 #ifdef __clang_analyzer__ /* It exits: none of our verbs asks for ARGP_NO_EXIT. */
 void argp_error(const struct argp_state *restrict state, const char *restrict format, ...)

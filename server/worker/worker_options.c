@@ -217,8 +217,9 @@ void worker_options_parse(int argc, char **argv, struct worker_options *out)
         .memory = machine_memory(),
     };
     argp_err_exit_status = 2;
-    if (settings_arguments(options, SETTINGS_FILE, argc, argv, &argc, &argv) < 0)
+    if (settings_arguments(options, SETTINGS_FILE, argc, argv, &argc, &out->arguments) < 0)
         exit(2);
+    argv = out->arguments;
     argp_parse(&argp, argc, argv, 0, NULL, out);
 }
 
@@ -227,4 +228,5 @@ void worker_options_fini(struct worker_options *out)
     forget_managers(out);
     for (size_t i = 0; i < out->attribute_count; i++)
         ecs__attribute__free_unpacked(out->attributes[i], NULL);
+    settings_free(out->arguments);
 }

@@ -11,6 +11,7 @@
 #include "proto/limits.h"
 
 struct worker_options {
+    char **arguments; /* What the texts point into. */
     const char *dir;
     const char *name;
     const char *zone;
