@@ -266,14 +266,14 @@ class Lab:
         Children that come and go, as a server's do, are not part of it.
         """
         live = processes_of_tasks()
-        found = {task.id: (task.runtime_id, task.started, started_as(live.get(task.id, ()), task)) for task in tasks}
-        assert all(kernel for _, _, kernel in found.values()), f"without its process: {found}"
+        found = {task.id: (task.runtime_id, task.started, own_process(live.get(task.id, ()), task)) for task in tasks}
+        assert all(process for _, _, process in found.values()), f"without its process: {found}"
         return found
 
 
-def started_as(processes, task):
-    """The kernel's start time of the task's own process, if it is alive and that task's."""
-    return next((start for pid, start in processes if str(pid) == task.runtime_id), None)
+def own_process(processes, task):
+    """The task's own process and when it started, as a set; empty unless it is alive."""
+    return frozenset((pid, start) for pid, start in processes if str(pid) == task.runtime_id)
 
 
 class Writers:
