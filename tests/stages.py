@@ -14,6 +14,7 @@ SKIPPED = 77  # The exit status of a check that cannot run here and says why.
 CHECKS = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re.M)
 FUZZ_SECONDS = 3
 E2E_SECONDS = 900
+THREADED = ("queue", "api", "api_ecs", "core", "rpc_server")  # Units whose code runs on several threads.
 
 
 class Tally:
@@ -83,11 +84,12 @@ def wait(child, timeout):
     return -signal.SIGKILL
 
 
-def build(run, preset):
+def build(run, preset, targets=()):
     where = run.build / preset
-    jobs = str(os.cpu_count())
+    words = ["cmake", "--build", where, "-j", str(os.cpu_count())]
+    words += ["--target", *targets] if targets else []
     return (run.check(f"configure {preset}", ["cmake", "--preset", preset, "-B", where])
-            and run.check(f"build {preset}", ["cmake", "--build", where, "-j", jobs]))
+            and run.check(f"build {preset}", words))
 
 
 def count_ctest(run, report):
@@ -104,20 +106,30 @@ def count_ctest(run, report):
             run.tally.note(ok)
 
 
-def units(run):
-    """Unit tests and lint, under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    if not build(run, "asan"):
-        return
-    report = run.logs / "ctest.xml"
+def ctest(run, name, preset, pattern):
+    report = run.logs / f"ctest-{preset}.xml"
     report.unlink(missing_ok=True)
-    words = ["ctest", "--test-dir", run.build / "asan", "-j", str(os.cpu_count()), "--output-on-failure",
+    words = ["ctest", "--test-dir", run.build / preset, "-j", str(os.cpu_count()), "--output-on-failure",
              "--output-junit", report, "--timeout", "120"]
-    words += ["-R", run.pattern] if run.pattern else []
-    run.command("unit and lint", words)
+    words += ["-R", pattern] if pattern else []
+    run.command(name, words)
     if report.exists():
         count_ctest(run, report)
     else:
         run.tally.note(False)
+
+
+def units(run):
+    """Unit tests and lint, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    if build(run, "asan"):
+        ctest(run, "unit and lint", "asan", run.pattern)
+
+
+def threads(run):
+    """The units that have threads, under ThreadSanitizer."""
+    names = [name for name in THREADED if (ROOT / f"tests/unit/test_{name}.c").exists()]
+    if build(run, "tsan", [f"test_{name}" for name in names]):
+        ctest(run, "threads", "tsan", rf"^unit\.({'|'.join(names)})$")
 
 
 def analysis(run):
@@ -184,6 +196,7 @@ def main():
     if everything or chosen.unit:
         units(run)
     if everything and not chosen.pattern:
+        threads(run)
         analysis(run)
         fuzz(run)
     if everything or chosen.e2e:
