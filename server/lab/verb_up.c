@@ -84,7 +84,7 @@ static unsigned read_count(const char *text, const char *flag, struct argp_state
     char *end;
     unsigned long value = strtoul(text, &end, 10);
 
-    if (*text < '0' || *text > '9' || *end || value > UINT16_MAX)
+    if (*text < '0' || *text > '9' || *end || value > UINT_MAX)
         argp_error(state, "%s %s: expected a number", flag, text);
     return (unsigned)value;
 }

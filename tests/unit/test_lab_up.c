@@ -93,7 +93,7 @@ static const struct {
     {"--managers", "x", "--managers x"},
     {"--managers", "-1", "--managers -1"},
     {"--zones", "0", "--zones 0"},
-    {"--workers", "100000", "--workers 100000"},
+    {"--workers", "100000", "--workers 100000: expected 0 to 750"},
     {"--workers", "751", "--workers 751"},
     {"--runtime", "docker", "--runtime docker"},
     {"--api", "nowhere", "--api nowhere"},
