@@ -14,9 +14,9 @@
 
 static int version_main(int argc, char **argv)
 {
-    (void)argv;
-    if (argc > 1)
-        return verb_failed("cais version", "takes no arguments"), EXIT_USAGE;
+    static const struct argp argp = {.doc = "Print the version."};
+
+    argp_parse(&argp, argc, argv, 0, NULL, NULL);
     printf("cais %s\n", CAIS_VERSION);
     return EXIT_DONE;
 }
