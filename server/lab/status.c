@@ -30,10 +30,18 @@ static json_t *pid_of(const struct daemon *daemon, size_t node)
     return pid > 0 ? json_integer(pid) : json_null();
 }
 
+/* As the manager said last, which is over when it is stopped. */
+static const char *role_of(const struct daemon *daemon, size_t node)
+{
+    const struct health *health = front_health(daemon->front, node);
+    bool runs = supervisor_state(daemon->supervisor, node) == PROC_RUNNING;
+
+    return runs && health->answering ? health->role : "unknown";
+}
+
 static json_t *manager_json(const struct daemon *daemon, size_t node)
 {
     const struct layout *layout = daemon->layout;
-    const struct health *health = front_health(daemon->front, node);
     char host[INET_ADDRSTRLEN];
     char *api;
     json_t *one;
@@ -42,8 +50,7 @@ static json_t *manager_json(const struct daemon *daemon, size_t node)
     api = mem_format("%s:%u", host, layout->options.api_port);
     one = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "name", layout->nodes[node].name, "zone",
                     layout_zone_of(layout, node), "pid", pid_of(daemon, node), "state",
-                    state_of(daemon, node), "api", api, "role",
-                    health->answering ? health->role : "unknown");
+                    state_of(daemon, node), "api", api, "role", role_of(daemon, node));
     free(api);
     return one;
 }

@@ -40,6 +40,15 @@ def test_faults_are_listed_and_healed(lab):
     assert lab.status()["faults"] == []
 
 
+def test_a_stopped_manager_has_no_role(lab):
+    stopped = lab.leader()
+    lab.cais("stop", stopped)
+    shown = lab.managers()[stopped]
+    lab.cais("cont", stopped)
+    assert (shown["state"], shown["role"]) == ("stopped", "unknown")
+    wait_until("it follows", lambda: lab.managers()[stopped]["role"] in ("follower", "leader"), 10)
+
+
 def test_unknown_nodes_and_zones(lab):
     refused(lab.cais("kill", "m9", check=False), "m9")
     refused(lab.cais("fail-zone", "us-east-1q", check=False), "us-east-1q")
