@@ -98,8 +98,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
         take_argument(asked, text, state);
         return 0;
     case ARGP_KEY_END:
-        if (asked->count < asked->shape->least || (asked->shape->least == 0 && asked->count == 1))
+        if (asked->count < asked->shape->least)
             argp_error(state, "expected %s", asked->shape->args);
+        if (asked->shape->least == 0 && asked->count == 1)
+            argp_error(state, "expected both ends or none: %s", asked->shape->args);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

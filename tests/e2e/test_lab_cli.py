@@ -53,6 +53,7 @@ def test_unknown_nodes_and_zones(lab):
     refused(lab.cais("kill", "m9", check=False), "m9")
     refused(lab.cais("fail-zone", "us-east-1q", check=False), "us-east-1q")
     refused(lab.cais("cut", "m1", "nobody", check=False), "nobody")
+    refused(lab.cais("heal", "m1", check=False), "both ends or none")
     assert {m["state"] for m in lab.managers().values()} == {"running"}
 
 
