@@ -170,6 +170,29 @@ static json_t *question_of(const struct asked *asked)
                      (asked->flags & FLAG_ONE_WAY) != 0, "tasks", (asked->flags & FLAG_TASKS) != 0);
 }
 
+/* Has the lab's daemon been killed, and what it started not? */
+static bool was_abandoned(const char *dir, const struct record *record)
+{
+    int lock = -1;
+    bool abandoned = home_lock(dir, &lock) == 0 && home_has_remains(dir, record);
+
+    if (lock >= 0)
+        close(lock);
+    return abandoned;
+}
+
+static void say_absent(const char *program, const char *dir)
+{
+    scope(record_free) struct record *record = NULL;
+
+    if (record_load(dir, &record) == 0 && was_abandoned(dir, record))
+        verb_failed(program,
+                    "the daemon of the lab in %s was killed; end what it left with `cais lab down`",
+                    dir);
+    else
+        verb_failed(program, "no lab is running in %s", dir);
+}
+
 /* Ask the lab. Gives an answer that is ok; NULL after saying what went wrong. */
 static json_t *ask(const char *program, const char *dir, const struct asked *asked)
 {
@@ -179,7 +202,7 @@ static json_t *ask(const char *program, const char *dir, const struct asked *ask
 
     json_decref(question);
     if (r == CONTROL_ABSENT)
-        verb_failed(program, "no lab is running in %s", dir);
+        say_absent(program, dir);
     else if (r < 0)
         verb_failed(program, "the lab in %s does not answer: %s", dir, strerror(-r));
     else if (json_is_true(json_object_get(answer, "ok")))

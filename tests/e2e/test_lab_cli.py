@@ -1,4 +1,7 @@
 """The lab's own verbs: what they refuse, they refuse clearly and leave nothing behind."""
+import json
+import os
+import signal
 import socket
 import subprocess
 
@@ -77,6 +80,18 @@ def test_verbs_without_a_lab(tmp_path):
     for words in (("status",), ("kill", "m1"), ("heal",), ("fail-zone", "us-east-1a")):
         refused(lab.cais(*words, check=False))
     assert not lab.directory.exists()
+
+
+def test_a_lab_whose_daemon_was_killed(fresh_lab):
+    fresh_lab.up("--workers", "1")
+    daemon = json.loads((fresh_lab.directory / "lab.json").read_text())["daemon"]["pid"]
+    os.kill(daemon, signal.SIGKILL)
+    wait_until("it does not answer", lambda: fresh_lab.cais("status", check=False).returncode != 0, 5)
+    for words in (("status",), ("kill", "m1"), ("up",)):
+        refused(fresh_lab.cais(*words, check=False), "daemon", "was killed", "`cais lab down`")
+    fresh_lab.cais("down")
+    assert processes_naming(str(fresh_lab.directory)) == []
+    refused(fresh_lab.cais("status", check=False), "no lab is running")
 
 
 def test_a_control_plane_alone(fresh_lab):
