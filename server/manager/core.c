@@ -11,6 +11,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "server/manager/core_internal.h"
+#include "server/net/log.h"
 #include "storage/log.h"
 
 /* A frame received and not yet looked at. */
@@ -104,6 +105,30 @@ static int take_inbox(struct core *core)
     return err_up(dispatch_take(core, &rpcs));
 }
 
+/* Logged once for each peer and term: a peer that says such things says them all the time. */
+static void note_refused(struct core *core, const Peer__PeerFrame *frame)
+{
+    uint64_t term = raft_node_term(core->raft);
+
+    if (core->refused_from == frame->from && core->refused_term == term)
+        return;
+    core->refused_from = frame->from;
+    core->refused_term = term;
+    log_warning("raft.refused peer=%llu kind=%d term=%llu", (unsigned long long)frame->from,
+                (int)frame->body_case, (unsigned long long)term);
+}
+
+static int receive_frame(struct core *core, const Peer__PeerFrame *frame)
+{
+    int r = raft_node_receive(core->raft, frame);
+
+    if (r == RAFT_NODE_REFUSED)
+        note_refused(core, frame);
+    else if (r == 0)
+        calls_receive(core, frame);
+    return r < 0 ? err_up(r) : 0;
+}
+
 static int take_frames(struct core *core)
 {
     int r = 0;
@@ -113,9 +138,7 @@ static int take_frames(struct core *core)
 
         list_remove(link);
         if (r == 0)
-            r = raft_node_receive(core->raft, received->frame);
-        if (r == 0)
-            calls_receive(core, received->frame);
+            r = receive_frame(core, received->frame);
         peer__peer_frame__free_unpacked(received->frame, NULL);
         free(received);
     }

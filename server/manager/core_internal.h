@@ -75,7 +75,8 @@ struct core {
     struct list finished; /* Proposals whose callback is due after the commit. */
     struct list answered; /* Calls to be handed back after the commit. */
     struct list answered_rpcs;
-    uint64_t lost_peers; /* A bit for each member. */
+    uint64_t lost_peers;                 /* A bit for each member. */
+    uint64_t refused_from, refused_term; /* Of the last frame that was logged as refused. */
     struct changes changes;
 
     /* What waits. */

@@ -23,7 +23,8 @@ struct raft_node {
     struct raft raft;
     struct raft_node_config config;
     uint64_t members[LIMIT_MANAGERS];
-    char address[24]; /* The id as text: all that the core needs for an address. */
+    uint64_t heard_ms[LIMIT_MANAGERS]; /* Of each member: when its last frame came. */
+    char address[24];                  /* The id as text: all that the core needs for an address. */
 
     /* The turn. */
     struct txn *txn;

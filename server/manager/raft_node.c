@@ -43,11 +43,7 @@ int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out)
 
 static int configuration_decode(struct bytes bytes, struct raft_configuration *out)
 {
-    struct raft_buffer buffer = {.base = (void *)bytes.base, .len = bytes.len};
-
-    if (raft_configuration_decode(&buffer, out) != 0)
-        return err_new(-EUCLEAN);
-    return 0;
+    return wire_decode_configuration(bytes, out) ? 0 : err_new(-EUCLEAN);
 }
 
 static int configuration_set(struct raft_node *node, uint64_t index, struct bytes bytes)

@@ -28,6 +28,7 @@ enum raft_node_outcome {
     RAFT_NODE_NOT_LEADER = 1, /* Nothing was submitted. */
     RAFT_NODE_BUSY,           /* LIMIT_UNCOMMITTED entries wait already. */
     RAFT_NODE_NONE,           /* No further committed entry. */
+    RAFT_NODE_REFUSED,        /* The frame contradicts itself, this library or what is committed. */
 };
 
 struct raft_node_config {
@@ -59,7 +60,8 @@ bool raft_node_owes(const struct raft_node *node);
  * changed in it, and not as the only voter: then the commit itself is what they tell of. */
 bool raft_node_may_send_early(const struct raft_node *node);
 
-/* (turn) A frame from a peer; frames that are not Raft's are ignored. */
+/* (turn) A frame from a peer; frames that are not Raft's are ignored. RAFT_NODE_REFUSED: one that
+ * no manager of this installation sends; it has changed nothing. */
 int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame);
 
 /* (turn) Time-outs that are due. */

@@ -111,30 +111,51 @@ static int feed_split(struct raft_node *node, const struct raft_message *message
     return err_up(feed_part(node, message, append, first, append->n_entries - first));
 }
 
-/* The library never reads what a peer could make senseless: terms that fall, kinds unknown,
- * configurations that do not decode. */
+/* The library asserts what it takes for granted, and the packaged build asserts nothing: a frame
+ * whose numbers contradict each other, terms that fall, kinds unknown and configurations that do
+ * not decode are kept from it. */
 static bool entries_make_sense(const struct raft_message *message, const Peer__Append *append)
 {
     uint64_t term = append->prev_log_term;
 
+    if ((append->prev_log_index == 0) != (append->prev_log_term == 0))
+        return false;
     for (size_t i = 0; i < append->n_entries; i++) {
         const Peer__Entry *entry = append->entries[i];
+        struct raft_configuration configuration;
 
-        if (entry->term < term || entry->term > message->append_entries.term)
+        if (entry->term == 0 || entry->term < term || entry->term > message->append_entries.term)
             return false;
         if (entry->type < RAFT_COMMAND || entry->type > RAFT_CHANGE)
             return false;
         if (entry->type == RAFT_CHANGE) {
-            struct raft_buffer buffer = {entry->data.data, entry->data.len};
-            struct raft_configuration configuration;
-
-            if (entry->data.len == 0 || raft_configuration_decode(&buffer, &configuration) != 0)
+            if (!wire_decode_configuration((struct bytes){entry->data.data, entry->data.len},
+                                           &configuration))
                 return false;
             raft_configuration_close(&configuration);
         }
         term = entry->term;
     }
-    return true;
+    return term <= message->append_entries.term;
+}
+
+/* What is committed here is the same everywhere (Raft 3.6.3). A frame that says otherwise comes
+ * from another history; the core would give up over it. */
+static int agrees_with_committed(struct raft_node *node, const Peer__Append *append, bool *out)
+{
+    uint64_t ours, theirs;
+    int r;
+
+    *out = true;
+    if (append->prev_log_index > node->commit_index ||
+        node->commit_index - append->prev_log_index > append->n_entries)
+        return 0;
+    theirs = append->prev_log_index == node->commit_index
+                 ? append->prev_log_term
+                 : append->entries[node->commit_index - append->prev_log_index - 1]->term;
+    r = raft_node_term_at(node, node->commit_index, &ours);
+    *out = ours == theirs;
+    return err_up(r);
 }
 
 /* Rule 3: an Append that begins below our commit index is cut to begin there. What lies below
@@ -159,12 +180,23 @@ static int feed_above_commit(struct raft_node *node, struct raft_message *messag
 static int receive_append(struct raft_node *node, struct raft_message *message,
                           const Peer__Append *append)
 {
+    bool agrees;
+    int r;
+
     if (!entries_make_sense(message, append))
-        return 0;
+        return RAFT_NODE_REFUSED;
     if (message->append_entries.term < raft_current_term(&node->raft)) {
         refuse_stale(node, message->server_id);
         return 0;
     }
+    /* A term has one leader: the core would write into the wrong member of a union. */
+    if (message->append_entries.term == raft_current_term(&node->raft) && raft_node_leads(node))
+        return RAFT_NODE_REFUSED;
+    r = agrees_with_committed(node, append, &agrees);
+    if (r < 0)
+        return err_up(r);
+    if (!agrees)
+        return RAFT_NODE_REFUSED;
     node->lost_leader = 0; /* A leader speaks. */
     note_heard(node, message->server_id, message->append_entries.term, append->seq);
     if (append->prev_log_index < node->commit_index)
@@ -172,11 +204,12 @@ static int receive_append(struct raft_node *node, struct raft_message *message,
     return err_up(feed_split(node, message, append, 0));
 }
 
-/* Rule 11, the sender's half: skip our own entries of later terms than the one it named. */
+/* Rule 11, the sender's half: skip our own entries of later terms than the one it named, but none
+ * that it has acknowledged. */
 static int lower_by_hint(struct raft_node *node, struct raft_append_entries_result *result,
-                         uint64_t hint_term)
+                         uint64_t hint_term, uint64_t match)
 {
-    while (result->last_log_index > 1) {
+    while (result->last_log_index > 1 && result->last_log_index > match) {
         uint64_t term;
         int r = raft_node_term_at(node, result->last_log_index, &term);
 
@@ -189,18 +222,30 @@ static int lower_by_hint(struct raft_node *node, struct raft_append_entries_resu
     return 0;
 }
 
+/* Nobody can have, or have refused, what this leader never had; and a follower that refuses an
+ * entry names one before it. The core counts on both. */
+static bool result_makes_sense(const struct raft_node *node,
+                               const struct raft_append_entries_result *result)
+{
+    if (result->rejected == 0)
+        return result->last_log_index <= node->last_index;
+    return result->rejected <= node->last_index && result->last_log_index < result->rejected;
+}
+
 static int receive_append_result(struct raft_node *node, struct raft_message *message,
                                  const Peer__AppendResult *frame)
 {
     struct raft_append_entries_result *result = &message->append_entries_result;
     uint64_t term = raft_current_term(&node->raft);
-    raft_index match;
+    raft_index match = 0;
     int r;
 
     if (frame->stale)
         return result->term > term ? err_up(feed(node, message)) : 0;
     if (!raft_node_leads(node) || result->term != term)
         return err_up(feed(node, message));
+    if (!result_makes_sense(node, result))
+        return RAFT_NODE_REFUSED;
     raft_node_note_ack(node, message->server_id, frame->echo_seq);
     if (result->rejected != 0) {
         /* Rule 8: a repeated rejection would lower what has been acknowledged already. */
@@ -208,7 +253,7 @@ static int receive_append_result(struct raft_node *node, struct raft_message *me
             (result->rejected <= match || result->last_log_index < match))
             return 0;
         if (frame->hint_term != 0) {
-            r = lower_by_hint(node, result, frame->hint_term);
+            r = lower_by_hint(node, result, frame->hint_term, match);
             if (r < 0)
                 return err_up(r);
         }
@@ -219,11 +264,21 @@ static int receive_append_result(struct raft_node *node, struct raft_message *me
 static int receive_vote(struct raft_node *node, struct raft_message *message)
 {
     if (message->request_vote.candidate_id != message->server_id)
-        return 0;
+        return RAFT_NODE_REFUSED;
     /* We have lost the same leader: do not defend it (Raft 4.2.3 with 6.4 needs no lease). */
     if (node->lost_leader != 0 && raft_node_leader(node) == node->lost_leader)
         message->request_vote.disrupt_leader = true;
     return err_up(feed(node, message));
+}
+
+static int receive_vote_result(struct raft_node *node, struct raft_message *message)
+{
+    const struct raft_request_vote_result *result = &message->request_vote_result;
+
+    if (result->vote_granted && result->term > raft_current_term(&node->raft) + 1)
+        return RAFT_NODE_REFUSED; /* Not even a pre-vote asked for that term. */
+    /* Rule 14: at any other time the core would read the wrong member of a union. */
+    return raft_node_is_candidate(node) ? err_up(feed(node, message)) : 0;
 }
 
 static void receive_ping(struct raft_node *node, uint64_t from, const Peer__Ping *ping)
@@ -244,6 +299,13 @@ static bool is_member(const struct raft_node *node, uint64_t id)
     return false;
 }
 
+static void note_contact(struct raft_node *node, uint64_t id)
+{
+    for (size_t i = 0; i < node->config.member_count; i++)
+        if (node->members[i] == id)
+            node->heard_ms[i] = node->now_ms;
+}
+
 int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
 {
     struct raft_message message;
@@ -251,7 +313,8 @@ int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
 
     must(node->txn);
     if (!is_member(node, frame->from))
-        return 0;
+        return RAFT_NODE_REFUSED;
+    note_contact(node, frame->from);
     if (frame->body_case == PEER__PEER_FRAME__BODY_PING) {
         receive_ping(node, frame->from, frame->ping);
         return 0;
@@ -261,19 +324,20 @@ int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
             raft_node_note_ack(node, frame->from, frame->pong->seq);
         return 0;
     }
+    if (!wire_is_raft(frame))
+        return 0;
     snprintf(address, sizeof address, "%llu", (unsigned long long)frame->from);
     if (!wire_decode(frame, address, &message))
-        return 0;
+        return RAFT_NODE_REFUSED;
     switch (message.type) {
     case RAFT_APPEND_ENTRIES:
-        return err_up(receive_append(node, &message, frame->append));
+        return receive_append(node, &message, frame->append);
     case RAFT_APPEND_ENTRIES_RESULT:
-        return err_up(receive_append_result(node, &message, frame->append_result));
+        return receive_append_result(node, &message, frame->append_result);
     case RAFT_REQUEST_VOTE:
-        return err_up(receive_vote(node, &message));
+        return receive_vote(node, &message);
     case RAFT_REQUEST_VOTE_RESULT:
-        /* Rule 14: at any other time the core would read the wrong member of a union. */
-        return raft_node_is_candidate(node) ? err_up(feed(node, &message)) : 0;
+        return receive_vote_result(node, &message);
     default:
         return err_up(feed(node, &message));
     }

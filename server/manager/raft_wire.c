@@ -3,9 +3,24 @@
 #include <limits.h>
 #include <string.h>
 
+#include "proto/limits.h"
+
 /* Versions of the messages that this manager understands: what raft.h of 0.22.1 defines. A newer
  * one would mean a peer with another library. */
-enum { VERSION_MAX = 2 };
+enum {
+    VERSION_MAX = 2,
+    VOTE_RESULT_VERSION = 2, /* An older one would let a pre-vote pass for a vote. */
+};
+
+/* Terms grow by elections; whoever claims more than this would make the next one wrap around. */
+static const uint64_t TERM_MAX = UINT64_MAX / 2;
+
+/* A configuration as raft_configuration_encode() writes it: a format, how many, and for each its
+ * id, its address with a NUL, and its role. */
+enum {
+    CONFIGURATION_FORMAT = 1,
+    CONFIGURATION_HEAD = 1 + 8,
+};
 
 static void frame_init(struct wire_frame *out, uint64_t from)
 {
@@ -135,7 +150,7 @@ static bool decode_vote(const Peer__Vote *from, struct raft_message *out)
         .disrupt_leader = from->disrupt_leader,
         .pre_vote = from->pre_vote,
     };
-    return from->version <= VERSION_MAX;
+    return from->version <= VERSION_MAX && from->term <= TERM_MAX;
 }
 
 static bool decode_vote_result(const Peer__VoteResult *from, struct raft_message *out)
@@ -149,8 +164,8 @@ static bool decode_vote_result(const Peer__VoteResult *from, struct raft_message
         .features = (unsigned short)from->features,
         .capacity = (unsigned short)from->capacity,
     };
-    return from->version <= VERSION_MAX && from->features <= USHRT_MAX &&
-           from->capacity <= USHRT_MAX;
+    return from->version == VOTE_RESULT_VERSION && from->term <= TERM_MAX &&
+           from->features <= USHRT_MAX && from->capacity <= USHRT_MAX;
 }
 
 static bool decode_append(const Peer__Append *from, struct raft_message *out)
@@ -163,7 +178,8 @@ static bool decode_append(const Peer__Append *from, struct raft_message *out)
         .prev_log_term = from->prev_log_term,
         .leader_commit = from->leader_commit,
     };
-    return from->version <= VERSION_MAX && from->prev_log_index < UINT64_MAX - UINT_MAX;
+    return from->version <= VERSION_MAX && from->term <= TERM_MAX &&
+           from->prev_log_index < UINT64_MAX - UINT_MAX;
 }
 
 static bool decode_append_result(const Peer__AppendResult *from, struct raft_message *out)
@@ -177,7 +193,7 @@ static bool decode_append_result(const Peer__AppendResult *from, struct raft_mes
         .features = (unsigned short)from->features,
         .capacity = (unsigned short)from->capacity,
     };
-    return from->version <= VERSION_MAX && from->features <= USHRT_MAX &&
+    return from->version <= VERSION_MAX && from->term <= TERM_MAX && from->features <= USHRT_MAX &&
            from->capacity <= USHRT_MAX;
 }
 
@@ -190,7 +206,55 @@ static bool decode_timeout_now(const Peer__TimeoutNow *from, struct raft_message
         .last_log_index = from->last_log_index,
         .last_log_term = from->last_log_term,
     };
-    return from->version <= VERSION_MAX;
+    return from->version <= VERSION_MAX && from->term <= TERM_MAX;
+}
+
+bool wire_is_raft(const Peer__PeerFrame *frame)
+{
+    switch (frame->body_case) {
+    case PEER__PEER_FRAME__BODY_VOTE:
+    case PEER__PEER_FRAME__BODY_VOTE_RESULT:
+    case PEER__PEER_FRAME__BODY_APPEND:
+    case PEER__PEER_FRAME__BODY_APPEND_RESULT:
+    case PEER__PEER_FRAME__BODY_TIMEOUT_NOW:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Walks it as the library's decoder does, within its bounds. */
+static bool configuration_is_whole(struct bytes bytes)
+{
+    const uint8_t *at = bytes.base;
+    size_t left = bytes.len;
+    uint64_t count = 0;
+
+    if (left < CONFIGURATION_HEAD || at[0] != CONFIGURATION_FORMAT)
+        return false;
+    for (int i = 8; i > 0; i--) /* Little-endian. */
+        count = count << 8 | at[i];
+    at += CONFIGURATION_HEAD;
+    left -= CONFIGURATION_HEAD;
+    if (count == 0 || count > LIMIT_MANAGERS)
+        return false;
+    for (; count > 0; count--) {
+        static const uint8_t no_id[8];
+        size_t len = left > 8 ? strnlen((const char *)at + 8, left - 8) : 0;
+
+        if (left < 8 + len + 2 || memcmp(at, no_id, 8) == 0) /* The NUL and the role. */
+            return false;
+        at += 8 + len + 2;
+        left -= 8 + len + 2;
+    }
+    return true;
+}
+
+bool wire_decode_configuration(struct bytes bytes, struct raft_configuration *out)
+{
+    struct raft_buffer buffer = {.base = (void *)bytes.base, .len = bytes.len};
+
+    return configuration_is_whole(bytes) && raft_configuration_decode(&buffer, out) == 0;
 }
 
 bool wire_decode(const Peer__PeerFrame *frame, const char *address, struct raft_message *out)

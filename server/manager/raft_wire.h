@@ -6,6 +6,7 @@
 #include <raft.h>
 #include <stdbool.h>
 
+#include "proto/base/bytes.h"
 #include "proto/peer.pb-c.h"
 
 /* A frame and the message it holds, in one place. Set the frame up with wire_frame_*; it points
@@ -28,6 +29,13 @@ struct wire_frame {
 bool wire_encode(const struct raft_message *message, uint64_t from, struct wire_frame *out);
 void wire_encode_ping(uint64_t from, uint64_t term, uint64_t seq, struct wire_frame *out);
 void wire_encode_pong(uint64_t from, uint64_t term, uint64_t seq, struct wire_frame *out);
+
+/* Is it a message of libraft's? Pings, pongs and forwarded calls are ours. */
+bool wire_is_raft(const Peer__PeerFrame *frame);
+
+/* Decode a configuration: libraft's own decoder reads on behind the end of what was cut short.
+ * False, and nothing to close: these bytes are none. */
+bool wire_decode_configuration(struct bytes bytes, struct raft_configuration *out);
 
 /* Decode everything but the entries. The message borrows `address`. False: not a Raft message, or
  * one with a field out of range. */

@@ -1,0 +1,288 @@
+/* Whatever a peer sends, in whatever state: the node takes it or refuses it, and goes on. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/base/must.h"
+#include "server/manager/raft_node.h"
+#include "storage/tables.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+    MEMBERS = 3,
+    STEPS_MAX = 64,
+    ENTRIES_MAX = 4,
+};
+
+/* What the bytes choose. */
+struct source {
+    const uint8_t *at;
+    size_t left;
+};
+
+struct world {
+    struct source source;
+    struct raft_node *node;
+    struct txn *txn;
+    uint64_t now_ms;
+};
+
+static const uint64_t members[MEMBERS] = {1, 2, 3};
+static struct env *env;
+
+/* Opened once, with the files unlinked at once: nothing is ever committed. */
+static void open_once(void)
+{
+    char dir[] = "/dev/shm/fuzz-peer-XXXXXX", path[64];
+
+    if (env)
+        return;
+    must(mkdtemp(dir) != NULL);
+    must(env_open(dir, (size_t)64 << 20, table_names, TABLE_COUNT, &env) == 0);
+    snprintf(path, sizeof path, "%s/data.mdb", dir);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/lock.mdb", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
+static uint8_t byte(struct source *source)
+{
+    if (source->left == 0)
+        return 0;
+    source->left--;
+    return *source->at++;
+}
+
+/* A number near one that matters, or an absurd one. */
+static uint64_t number(struct source *source, uint64_t near)
+{
+    uint8_t choice = byte(source);
+
+    if (choice < 0xe0)
+        return near + choice % 7 - 3 < UINT64_MAX / 2 ? near + choice % 7 - 3 : 0;
+    return choice < 0xf0 ? choice & 0xf : UINT64_MAX - (choice & 0xf);
+}
+
+static void sent(void *context, uint64_t to, const Peer__PeerFrame *frame)
+{
+    (void)context;
+    must(to != 1);
+    must(peer__peer_frame__get_packed_size(frame) > 0);
+}
+
+/* ---- frames */
+
+static void receive(struct world *world, Peer__PeerFrame *frame)
+{
+    int r = raft_node_receive(world->node, frame);
+
+    must(r == 0 || r == RAFT_NODE_REFUSED);
+}
+
+static void receive_raw(struct world *world)
+{
+    size_t len = byte(&world->source);
+    Peer__PeerFrame *frame;
+
+    len = len < world->source.left ? len : world->source.left;
+    frame = peer__peer_frame__unpack(NULL, len, world->source.at);
+    world->source.at += len;
+    world->source.left -= len;
+    if (!frame)
+        return;
+    receive(world, frame);
+    peer__peer_frame__free_unpacked(frame, NULL);
+}
+
+static void receive_vote(struct world *world, Peer__PeerFrame *frame)
+{
+    Peer__Vote vote = PEER__VOTE__INIT;
+    struct source *source = &world->source;
+
+    vote.version = byte(source) % 4;
+    vote.term = number(source, raft_node_term(world->node));
+    vote.candidate_id = frame->from;
+    vote.last_log_index = number(source, raft_node_last_index(world->node));
+    vote.last_log_term = number(source, raft_node_term(world->node));
+    vote.disrupt_leader = byte(source) & 1;
+    vote.pre_vote = byte(source) & 1;
+    frame->body_case = PEER__PEER_FRAME__BODY_VOTE;
+    frame->vote = &vote;
+    receive(world, frame);
+}
+
+static void receive_vote_result(struct world *world, Peer__PeerFrame *frame)
+{
+    Peer__VoteResult result = PEER__VOTE_RESULT__INIT;
+    struct source *source = &world->source;
+
+    result.version = byte(source) & 1 ? 2 : byte(source) % 4;
+    result.term = number(source, raft_node_term(world->node));
+    result.vote_granted = byte(source) & 1;
+    result.pre_vote = byte(source) & 1;
+    frame->body_case = PEER__PEER_FRAME__BODY_VOTE_RESULT;
+    frame->vote_result = &result;
+    receive(world, frame);
+}
+
+static void receive_append(struct world *world, Peer__PeerFrame *frame)
+{
+    Peer__Append append = PEER__APPEND__INIT;
+    Peer__Entry entries[ENTRIES_MAX], *pointers[ENTRIES_MAX];
+    struct source *source = &world->source;
+    uint64_t term = raft_node_term(world->node);
+
+    append.term = number(source, term);
+    append.prev_log_index = number(source, raft_node_last_index(world->node));
+    append.prev_log_term = number(source, term);
+    append.leader_commit = number(source, raft_node_last_index(world->node));
+    append.seq = byte(source);
+    append.n_entries = byte(source) % (ENTRIES_MAX + 1);
+    append.entries = pointers;
+    for (size_t i = 0; i < append.n_entries; i++) {
+        size_t len = byte(source) % 64;
+
+        len = len < source->left ? len : source->left;
+        pointers[i] = &entries[i];
+        peer__entry__init(&entries[i]);
+        entries[i].type = byte(source) % 5;
+        entries[i].term = number(source, term);
+        len = len < source->left ? len : source->left;
+        entries[i].data = (ProtobufCBinaryData){len, (uint8_t *)source->at};
+        source->at += len;
+        source->left -= len;
+    }
+    frame->body_case = PEER__PEER_FRAME__BODY_APPEND;
+    frame->append = &append;
+    receive(world, frame);
+}
+
+static void receive_append_result(struct world *world, Peer__PeerFrame *frame)
+{
+    Peer__AppendResult result = PEER__APPEND_RESULT__INIT;
+    struct source *source = &world->source;
+
+    result.version = 2;
+    result.term = number(source, raft_node_term(world->node));
+    if (byte(source) & 1)
+        result.rejected = number(source, raft_node_last_index(world->node));
+    result.last_log_index = number(source, raft_node_last_index(world->node));
+    result.hint_term = byte(source) % 4;
+    result.echo_seq = byte(source);
+    result.stale = byte(source) % 8 == 0;
+    frame->body_case = PEER__PEER_FRAME__BODY_APPEND_RESULT;
+    frame->append_result = &result;
+    receive(world, frame);
+}
+
+static void receive_timeout_now(struct world *world, Peer__PeerFrame *frame)
+{
+    Peer__TimeoutNow now = PEER__TIMEOUT_NOW__INIT;
+    struct source *source = &world->source;
+
+    now.term = number(source, raft_node_term(world->node));
+    now.last_log_index = number(source, raft_node_last_index(world->node));
+    now.last_log_term = number(source, raft_node_term(world->node));
+    frame->body_case = PEER__PEER_FRAME__BODY_TIMEOUT_NOW;
+    frame->timeout_now = &now;
+    receive(world, frame);
+}
+
+/* ---- the turn */
+
+static void submit(struct world *world)
+{
+    struct bytes command = {"command", 7};
+    uint64_t round, index;
+    int r = raft_node_submit(world->node, &command, 1, &index);
+
+    must(r == 0 || r == RAFT_NODE_NOT_LEADER);
+    r = raft_node_read(world->node, &round, &index);
+    must(r == 0 || r == RAFT_NODE_NOT_LEADER);
+    raft_node_tell_commit(world->node, 2, raft_node_commit_index(world->node));
+}
+
+static void act(struct world *world)
+{
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+    uint8_t what = byte(&world->source);
+
+    frame.from = what & 0x80 ? 2 : 3;
+    switch (what % 8) {
+    case 0:
+        receive_raw(world);
+        return;
+    case 1:
+        receive_vote(world, &frame);
+        return;
+    case 2:
+        receive_vote_result(world, &frame);
+        return;
+    case 3:
+    case 4:
+        receive_append(world, &frame);
+        return;
+    case 5:
+        receive_append_result(world, &frame);
+        return;
+    case 6:
+        receive_timeout_now(world, &frame);
+        return;
+    default:
+        submit(world);
+        return;
+    }
+}
+
+static void apply(struct world *world)
+{
+    struct log_entry entry;
+    uint64_t index;
+    int r;
+
+    while ((r = raft_node_next(world->node, &index, &entry)) == 0)
+        must(index <= raft_node_last_index(world->node));
+    must(r == RAFT_NODE_NONE);
+}
+
+static void turn(struct world *world)
+{
+    uint8_t what = byte(&world->source);
+
+    world->now_ms += what & 0x80 ? (what & 0x7fu) * 10 : 0;
+    must(raft_node_begin(world->node, world->txn, world->now_ms) == 0);
+    for (int i = 0; i < what % 4; i++)
+        act(world);
+    if (byte(&world->source) % 32 == 0)
+        raft_node_peer_lost(world->node, 2);
+    must(raft_node_tick(world->node) == 0);
+    apply(world);
+    must(raft_node_end(world->node) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    struct world world = {.source = {data, size}, .now_ms = 1000};
+    struct raft_node_config config = {
+        .id = 1,
+        .members = members,
+        .member_count = MEMBERS,
+        .election_ms = 300,
+        .heartbeat_ms = 50,
+        .seed = 1,
+        .send = sent,
+    };
+
+    open_once();
+    must(env_write(env, &txn) == 0);
+    must(raft_node_open(&config, txn, world.now_ms, &world.node) == 0);
+    world.txn = txn;
+    for (int i = 0; i < STEPS_MAX && world.source.left > 0; i++)
+        turn(&world);
+    raft_node_free(world.node);
+    return 0;
+}
