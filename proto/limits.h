@@ -48,8 +48,10 @@
 #define LIMIT_APPEND_BYTES                                                                         \
     (1u << 20)                         /* Entries in one Append; larger ones are cut into several. \
                                         */
-#define LIMIT_COMMAND_BYTES (1u << 20) /* One log entry. */
-#define LIMIT_UNCOMMITTED   8192u      /* Entries; beyond it proposals are refused. */
+#define LIMIT_APPENDS_BYTES (8u << 20) /* Entries sent to one peer at a time. */
+#define LIMIT_PROBE_BYTES   (64u << 10) /* The same to a peer that does not answer. */
+#define LIMIT_COMMAND_BYTES (1u << 20)  /* One log entry. */
+#define LIMIT_UNCOMMITTED   8192u       /* Entries; beyond it proposals are refused. */
 #define LIMIT_MANAGERS      7u
 
 /* Worker RPC. */

@@ -131,6 +131,16 @@ static int store(struct raft_node *node, uint64_t index, const struct raft_entry
     return rewrites_configuration ? err_up(configuration_find(node)) : 0;
 }
 
+/* The core counts entries, not bytes, and repeats to a dead peer with each heartbeat all that it
+ * may. What goes beyond this is left out: the peer's next answer says how far it got. */
+static size_t append_budget(const struct raft_node *node, uint64_t to)
+{
+    for (size_t i = 0; i < node->config.member_count; i++)
+        if (node->members[i] == to && node->now_ms < node->heard_ms[i] + node->config.election_ms)
+            return LIMIT_APPENDS_BYTES;
+    return LIMIT_PROBE_BYTES;
+}
+
 /* Send entries prev+1..prev+count, cut into frames of bounded size: each is a legal Append of its
  * own. */
 static int send_append(struct raft_node *node, const struct raft_message *message)
@@ -139,6 +149,7 @@ static int send_append(struct raft_node *node, const struct raft_message *messag
     uint64_t next = append->prev_log_index + 1;
     uint64_t end = next + append->n_entries;
     uint64_t prev_term = append->prev_log_term;
+    size_t budget = append_budget(node, message->server_id), sent = 0;
 
     do {
         scope(buffer_fini) struct buffer pointers = {0};
@@ -151,7 +162,7 @@ static int send_append(struct raft_node *node, const struct raft_message *messag
         wire.append.prev_log_index = next - 1;
         wire.append.prev_log_term = prev_term;
         wire.append.seq = ++node->seq;
-        for (; next < end && bytes < LIMIT_APPEND_BYTES; next++, count++) {
+        for (; next < end && bytes < LIMIT_APPEND_BYTES && sent + bytes < budget; next++, count++) {
             struct log_entry entry;
             Peer__Entry *to;
             int r = log_get(node->txn, next, &entry);
@@ -174,7 +185,8 @@ static int send_append(struct raft_node *node, const struct raft_message *messag
         wire.append.n_entries = count;
         wire.append.entries = (Peer__Entry **)(void *)pointers.base;
         node->config.send(node->config.context, message->server_id, &wire.frame);
-    } while (next < end);
+        sent += bytes;
+    } while (next < end && sent < budget);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "proto/base/list.h"
 #include "proto/base/mem.h"
+#include "proto/limits.h"
 #include "server/manager/raft_node.h"
 #include "storage/tables.h"
 
@@ -191,7 +192,7 @@ static void open_all(size_t count)
         list_init(&server->held);
         strcpy(server->dir, "/dev/shm/raft-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(server->dir));
-        ck_assert_int_eq(env_open(server->dir, 16 << 20, table_names, TABLE_COUNT, &server->env),
+        ck_assert_int_eq(env_open(server->dir, 64 << 20, table_names, TABLE_COUNT, &server->env),
                          0);
         start(server);
     }
@@ -429,6 +430,240 @@ START_TEST(repeated_entries_are_stored_once) /* Rule 3. */
 }
 END_TEST
 
+/* ---- what no manager sends */
+
+static void receive_refused(struct server *server)
+{
+    Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, stale_frame.len, stale_frame.base);
+
+    ck_assert_int_eq(raft_node_receive(server->node, frame), RAFT_NODE_REFUSED);
+    peer__peer_frame__free_unpacked(frame, NULL);
+}
+
+static void refuses(struct server *to, uint64_t from, Peer__PeerFrame *frame)
+{
+    uint8_t bytes[512];
+
+    frame->from = from;
+    stale_frame = (struct bytes){bytes, peer__peer_frame__pack(frame, bytes)};
+    turn(to, receive_refused);
+}
+
+static void refuses_append(struct server *to, uint64_t from, Peer__Append *append)
+{
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+
+    frame.body_case = PEER__PEER_FRAME__BODY_APPEND;
+    frame.append = append;
+    refuses(to, from, &frame);
+}
+
+static void refuses_result(struct server *to, uint64_t from, uint64_t rejected, uint64_t last)
+{
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+    Peer__AppendResult result = PEER__APPEND_RESULT__INIT;
+
+    result.version = 2;
+    result.term = raft_node_term(to->node);
+    result.rejected = rejected;
+    result.last_log_index = last;
+    frame.body_case = PEER__PEER_FRAME__BODY_APPEND_RESULT;
+    frame.append_result = &result;
+    refuses(to, from, &frame);
+}
+
+/* Nothing of it has been taken in: the three go on as if it had never been. */
+static void all_is_well(void)
+{
+    struct server *first = elect(2000);
+    uint64_t term = raft_node_term(first->node);
+
+    write_to(first, "after ");
+    run(500);
+    ck_assert_ptr_eq(leader(), first);
+    ck_assert_uint_eq(raft_node_term(first->node), term);
+    for (size_t i = 0; i < NODES; i++)
+        ck_assert_str_eq(buffer_text(&servers[i].applied), "before after ");
+}
+
+static struct server *follower_after_a_write(void)
+{
+    open_all(3);
+    write_to(elect(2000), "before ");
+    run(200);
+    return &servers[leader()->id % NODES];
+}
+
+START_TEST(an_append_of_a_second_leader_of_the_term_is_refused)
+{
+    struct server *other = follower_after_a_write();
+    Peer__Append append = PEER__APPEND__INIT;
+
+    append.term = raft_node_term(other->node);
+    refuses_append(leader(), other->id, &append);
+    all_is_well();
+}
+END_TEST
+
+START_TEST(an_append_that_contradicts_what_is_committed_is_refused)
+{
+    struct server *other = follower_after_a_write();
+    Peer__Append append = PEER__APPEND__INIT;
+    Peer__Entry entry = PEER__ENTRY__INIT, *entries[] = {&entry};
+
+    append.term = raft_node_term(other->node);
+    append.prev_log_index = raft_node_commit_index(other->node);
+    append.prev_log_term = append.term - 1 ? append.term - 1 : append.term + 1;
+    refuses_append(other, leader()->id, &append); /* Exactly at the commit index. */
+    append.prev_log_index--;
+    append.prev_log_term = 1;
+    entry.type = 1;
+    entry.term = append.term + 1;
+    append.term += 2;
+    append.n_entries = 1;
+    append.entries = entries;
+    refuses_append(other, leader()->id, &append); /* Within it. */
+    all_is_well();
+}
+END_TEST
+
+START_TEST(an_append_that_makes_no_sense_is_refused)
+{
+    static const uint8_t short_configuration[] = {1, 3, 0, 0, 0, 0, 0, 0, 0, 1};
+    static const struct {
+        const char *why;
+        uint32_t version, type;
+        uint64_t term, prev_log_index, prev_log_term, entry_term;
+    } cases[] = {
+        {"a library to come", 3, 1, 2, 9, 1, 1},
+        {"a term that the next election would wrap", 0, 1, UINT64_MAX, 9, 1, 1},
+        {"an index that the entries would wrap", 0, 1, 99, UINT64_MAX, 1, 1},
+        {"before the first entry, and yet of a term", 0, 1, 99, 0, 1, 1},
+        {"behind an entry of no term", 0, 1, 99, 9, 0, 1},
+        {"an entry of no term", 0, 1, 99, 0, 0, 0},
+        {"terms that fall", 0, 1, 99, 9, 7, 6},
+        {"an entry newer than its leader", 0, 1, 99, 9, 7, 100},
+        {"behind an entry newer than its leader", 0, 1, 99, 9, 100, 100},
+        {"a kind unknown", 0, 4, 99, 9, 7, 7},
+        {"a configuration cut short", 0, 3, 99, 9, 7, 7},
+    };
+    struct server *other = follower_after_a_write();
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Peer__Append append = PEER__APPEND__INIT;
+        Peer__Entry entry = PEER__ENTRY__INIT, *entries[] = {&entry};
+
+        append.version = cases[i].version;
+        append.term = cases[i].term;
+        append.prev_log_index = cases[i].prev_log_index;
+        append.prev_log_term = cases[i].prev_log_term;
+        append.n_entries = 1;
+        append.entries = entries;
+        entry.type = cases[i].type;
+        entry.term = cases[i].entry_term;
+        entry.data =
+            (ProtobufCBinaryData){sizeof short_configuration, (uint8_t *)short_configuration};
+        refuses_append(other, leader()->id, &append);
+    }
+    all_is_well();
+}
+END_TEST
+
+START_TEST(an_answer_about_entries_that_never_were_is_refused)
+{
+    struct server *other = follower_after_a_write();
+    uint64_t last = raft_node_last_index(leader()->node);
+
+    refuses_result(leader(), other->id, 0, last + 1);
+    refuses_result(leader(), other->id, 0, UINT64_MAX);
+    refuses_result(leader(), other->id, last + 1, last);
+    refuses_result(leader(), other->id, last, last);
+    refuses_result(leader(), other->id, last, UINT64_MAX);
+    all_is_well();
+}
+END_TEST
+
+START_TEST(a_vote_that_nobody_asked_for_is_refused)
+{
+    struct server *other = follower_after_a_write();
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+    Peer__VoteResult result = PEER__VOTE_RESULT__INIT;
+
+    frame.body_case = PEER__PEER_FRAME__BODY_VOTE_RESULT;
+    frame.vote_result = &result;
+    result.vote_granted = true;
+    result.term = raft_node_term(other->node);
+    result.version = 1; /* There a pre-vote would pass for a vote. */
+    refuses(other, leader()->id, &frame);
+    result.version = 2;
+    result.term += 2;
+    refuses(other, leader()->id, &frame);
+    all_is_well();
+}
+END_TEST
+
+/* ---- a peer that does not answer */
+
+enum { LARGE_BYTES = 10000 };
+
+static size_t sent_to, sent_bytes, sent_most;
+
+static void submit_large(struct server *server)
+{
+    static uint8_t large[LARGE_BYTES];
+    struct bytes commands[20];
+    uint64_t index;
+
+    for (size_t i = 0; i < 20; i++)
+        commands[i] = (struct bytes){large, sizeof large};
+    ck_assert_int_eq(raft_node_submit(server->node, commands, 20, &index), 0);
+}
+
+/* What the leader has put on the way to one server in this millisecond. */
+static void watch(uint64_t for_ms)
+{
+    sent_bytes = sent_most = 0;
+    for (uint64_t end = now_ms + for_ms; now_ms < end;) {
+        size_t bytes = 0;
+
+        run(1);
+        list_each (link, &network) {
+            struct packet *packet = list_entry(link, struct packet, link);
+
+            if (packet->to == sent_to && packet->at_ms == now_ms - 1 + DELAY_MS)
+                bytes += packet->len;
+        }
+        sent_bytes += bytes;
+        sent_most = bytes > sent_most ? bytes : sent_most;
+    }
+}
+
+START_TEST(a_peer_that_does_not_answer_is_sent_little_and_catches_up_in_steps)
+{
+    struct server *first, *other;
+
+    open_all(3);
+    first = elect(2000);
+    run(200);
+    other = &servers[first->id % NODES];
+    sent_to = other->id;
+    crash(other);
+    for (int i = 0; i < 45; i++) { /* 9 MB. */
+        turn(first, submit_large);
+        run(5);
+    }
+    run(400);
+    drop_all(&network);
+    watch(1000);
+    ck_assert_uint_lt(sent_bytes, 3000000); /* A heartbeat each 50 ms. */
+    start(other);
+    watch(1500);
+    ck_assert_uint_lt(sent_most, LIMIT_APPENDS_BYTES + LIMIT_APPEND_BYTES);
+    ck_assert_uint_eq(raft_node_last_index(other->node), raft_node_last_index(first->node));
+    ck_assert_uint_eq(raft_node_applied_index(other->node), raft_node_applied_index(first->node));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("raft_node");
@@ -448,6 +683,12 @@ int main(void)
     tcase_add_test(tc, a_sole_voter_never_leads_one_term_twice);
     tcase_add_test(tc, an_append_of_an_older_term_gets_an_answer_that_acknowledges_nothing);
     tcase_add_test(tc, repeated_entries_are_stored_once);
+    tcase_add_test(tc, an_append_of_a_second_leader_of_the_term_is_refused);
+    tcase_add_test(tc, an_append_that_contradicts_what_is_committed_is_refused);
+    tcase_add_test(tc, an_append_that_makes_no_sense_is_refused);
+    tcase_add_test(tc, an_answer_about_entries_that_never_were_is_refused);
+    tcase_add_test(tc, a_vote_that_nobody_asked_for_is_refused);
+    tcase_add_test(tc, a_peer_that_does_not_answer_is_sent_little_and_catches_up_in_steps);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);
