@@ -285,10 +285,10 @@ static int collect(struct core *core)
 
     if (r < 0)
         return err_up(r);
-    take_lost_peers(core);
     r = take_frames(core);
     if (r < 0)
         return err_up(r);
+    take_lost_peers(core); /* What a peer said came before the end of its connection. */
     r = raft_node_tick(core->raft);
     if (r < 0)
         return err_up(r);
