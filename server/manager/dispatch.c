@@ -19,6 +19,8 @@
 enum {
     CHECK_EVERY_MS = 100,
     ASLEEP_MS = 1000, /* A check that comes this late was not on time because we were not. */
+    REQUEST_BYTES =
+        LIMIT_COMMAND_BYTES - 4096, /* It becomes one command, with little more in it. */
     REPORT_MS = 3000, /* A Report or Register that is not applied by then is answered NOT_LEADER. */
 };
 
@@ -500,6 +502,8 @@ int dispatch_take(struct core *core, struct list *arrived)
         list_remove(link);
         if (!core->ready)
             answer_plainly(core, rpc, WORKER__OUTCOME__NOT_LEADER);
+        else if (protobuf_c_message_get_packed_size(rpc->request) > REQUEST_BYTES)
+            answer_plainly(core, rpc, WORKER__OUTCOME__REFUSED);
         else if (rpc->kind == RPC_REGISTER)
             take_register(core, rpc);
         else if (rpc->kind == RPC_PULL)

@@ -41,36 +41,42 @@ void proposal_free(struct proposal *proposal)
     free(proposal);
 }
 
-static size_t count_of(const struct list *head)
+/* Move the first proposals, as many as the log takes, to `fitting`; the others are finished. A
+ * command beyond the limit would not fit a frame: no follower could ever have it. */
+static size_t choose(struct core *core, struct list *fitting)
 {
-    size_t count = 0;
+    size_t room = raft_node_room(core->raft), count = 0;
 
-    for (const struct list *link = head->next; link != head; link = link->next)
-        count++;
+    list_each (link, &core->proposing) {
+        struct proposal *proposal = list_entry(link, struct proposal, link);
+        bool fits = count < room && proposal->command.len <= LIMIT_COMMAND_BYTES;
+
+        list_remove(link);
+        list_append(fits ? fitting : &core->finished, link);
+        count += fits;
+    }
     return count;
 }
 
-static int submit_all(struct core *core, size_t count)
+static int submit(struct core *core, struct list *fitting, size_t count)
 {
     struct bytes *commands = mem_new_array(struct bytes, count);
     uint64_t first = 0;
     size_t i = 0;
     int r;
 
-    list_each (link, &core->proposing) {
+    list_each (link, fitting) {
         struct proposal *proposal = list_entry(link, struct proposal, link);
 
         commands[i++] = (struct bytes){proposal->command.base, proposal->command.len};
     }
     r = raft_node_submit(core->raft, commands, count, &first);
     free(commands);
-    if (r < 0)
-        return err_up(r);
-    if (r > 0) { /* Not leader any more, or too much waits: nothing was submitted. */
-        list_splice(&core->finished, &core->proposing);
-        return 0;
+    if (r != 0) { /* Not leader any more: nothing was submitted. */
+        list_splice(&core->finished, fitting);
+        return r < 0 ? err_up(r) : 0;
     }
-    list_each (link, &core->proposing) {
+    list_each (link, fitting) {
         struct proposal *proposal = list_entry(link, struct proposal, link);
 
         proposal->index = first++;
@@ -78,15 +84,18 @@ static int submit_all(struct core *core, size_t count)
         buffer_fini(&proposal->command);
         proposal->command = (struct buffer){0};
     }
-    list_splice(&core->proposed, &core->proposing);
+    list_splice(&core->proposed, fitting);
     return 0;
 }
 
 int proposals_submit(struct core *core)
 {
-    size_t count = count_of(&core->proposing);
+    struct list fitting;
+    size_t count;
 
-    return count > 0 ? err_up(submit_all(core, count)) : 0;
+    list_init(&fitting);
+    count = choose(core, &fitting);
+    return count > 0 ? err_up(submit(core, &fitting, count)) : 0;
 }
 
 void proposals_applied(struct core *core, uint64_t index, Command__CommandResult *result)

@@ -550,6 +550,13 @@ bool raft_node_may_send_early(const struct raft_node *node)
     return node->may_send_early;
 }
 
+size_t raft_node_room(const struct raft_node *node)
+{
+    uint64_t waiting = node->last_index - node->commit_index;
+
+    return raft_node_leads(node) && waiting < LIMIT_UNCOMMITTED ? LIMIT_UNCOMMITTED - waiting : 0;
+}
+
 int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_t count,
                      uint64_t *out_first)
 {
@@ -559,7 +566,7 @@ int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_
     must(count > 0);
     if (!raft_node_leads(node))
         return RAFT_NODE_NOT_LEADER;
-    if (node->last_index - node->commit_index + count > LIMIT_UNCOMMITTED)
+    if (count > raft_node_room(node))
         return RAFT_NODE_BUSY;
     entries = mem_new_array(struct raft_entry, count);
     for (size_t i = 0; i < count; i++) {

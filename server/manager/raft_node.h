@@ -70,6 +70,9 @@ int raft_node_tick(struct raft_node *node);
 /* When raft_node_tick has something to do next, on the clock of raft_node_begin. */
 uint64_t raft_node_deadline(const struct raft_node *node);
 
+/* So many commands may be submitted now. */
+size_t raft_node_room(const struct raft_node *node);
+
 /* (turn) Submit commands; they get consecutive indexes from *out_first. Borrows. */
 int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_t count,
                      uint64_t *out_first);
