@@ -13,6 +13,8 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/problem.h"
+#include "proto/validate.h"
 #include "server/manager/command_build.h"
 #include "server/manager/core_internal.h"
 
@@ -258,7 +260,17 @@ static void remote_call_done(struct call *call)
     free(remote);
 }
 
-/* False: an action that this manager does not know, or bytes that are not its request. */
+static bool is_valid(const ProtobufCMessage *request)
+{
+    Command__Problem *problem = NULL;
+    bool valid = validate_request(request, &problem) == 0;
+
+    problem_free(problem);
+    return valid;
+}
+
+/* False: an action that this manager does not know, or bytes that are no valid request of it: what
+ * follows counts on its form, whoever was to check it first. */
 static bool unpack_forward(const Peer__Forward *body, struct remote_call *remote)
 {
     const ProtobufCMessageDescriptor *type;
@@ -273,7 +285,7 @@ static bool unpack_forward(const Peer__Forward *body, struct remote_call *remote
     remote->request = protobuf_c_message_unpack(type, NULL, body->request.len, body->request.data);
     remote->call.request = remote->request;
     remote->call.write = true;
-    return remote->request != NULL;
+    return remote->request && is_valid(remote->request);
 }
 
 static void receive_forward(struct core *core, uint64_t from, const Peer__Forward *body)
