@@ -312,6 +312,12 @@ static int settle(struct core *core)
     return 0;
 }
 
+/* So long ago; a clock that was never set says a time near 0. */
+static uint64_t ago(const struct core *core, uint64_t ms)
+{
+    return core->wall_ms > ms ? core->wall_ms - ms : 0;
+}
+
 static void expire(struct core *core)
 {
     Command__Command *command;
@@ -323,8 +329,8 @@ static void expire(struct core *core)
     command = command_new(core);
     body = mem_new(Command__Expire);
     command__expire__init(body);
-    body->stopped_before_ms = core->wall_ms - LIMIT_TASK_KEPT_MS;
-    body->tokens_before_ms = core->wall_ms - LIMIT_TOKEN_KEPT_MS;
+    body->stopped_before_ms = ago(core, LIMIT_TASK_KEPT_MS);
+    body->tokens_before_ms = ago(core, LIMIT_TOKEN_KEPT_MS);
     body->limit = EXPIRE_TASKS;
     command->body_case = COMMAND__COMMAND__BODY_EXPIRE;
     command->expire = body;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "proto/base/mem.h"
+#include "proto/limits.h"
 #include "server/manager/core.h"
 #include "storage/tables.h"
 #include "storage/tables_check.h"
@@ -724,6 +725,129 @@ START_TEST(what_was_decided_is_still_so_after_all_restarted)
 }
 END_TEST
 
+/* ---- too much, too large, malformed */
+
+static struct asked many[9000];
+
+static size_t count_answered(enum call_outcome outcome)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        count += many[i].answered && many[i].call.outcome == outcome;
+    return count;
+}
+
+static void forget_many(void)
+{
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        if (many[i].call.result)
+            command__command_result__free_unpacked(many[i].call.result, NULL);
+}
+
+START_TEST(calls_beyond_the_limit_are_refused_and_the_others_done)
+{
+    Ecs__CreateClusterRequest request = ECS__CREATE_CLUSTER_REQUEST__INIT;
+
+    request.cluster_name = "same";
+    memset(many, 0, sizeof many);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        many[i].call.action = "CreateCluster";
+        many[i].call.write = true;
+        many[i].call.request = &request.base;
+        many[i].call.done = call_done;
+        core_submit(leader()->core, &many[i].call);
+    }
+    run(200);
+    ck_assert_uint_eq(count_answered(CALL_DONE), LIMIT_API_CALLS);
+    ck_assert_uint_eq(count_answered(CALL_NO_LEADER), sizeof many / sizeof *many - LIMIT_API_CALLS);
+    forget_many();
+}
+END_TEST
+
+/* A worker's call whose answer is a Report's. */
+static Worker__Outcome report_outcome;
+static bool report_answered;
+
+static void report_done(struct rpc *rpc)
+{
+    report_answered = true;
+    report_outcome = ((Worker__ReportResponse *)rpc->response)->outcome;
+    protobuf_c_message_free_unpacked(rpc->response, NULL);
+}
+
+static bool is_report_answered(void)
+{
+    return report_answered;
+}
+
+START_TEST(a_report_too_large_for_the_log_is_refused_and_the_leader_stays)
+{
+    Worker__ReportRequest request = WORKER__REPORT_REQUEST__INIT;
+    Command__TaskReport report = COMMAND__TASK_REPORT__INIT, *reports[] = {&report};
+    struct rpc rpc = {.kind = RPC_REPORT, .request = &request.base, .done = report_done};
+    char *reason = mem_zeroed(1, 3900000);
+    struct server *first = leader();
+
+    add_workers();
+    run_with_workers(200);
+    memset(reason, 'x', 3899999);
+    report.task_id = workers[0].id;
+    report.reason = reason;
+    request.worker_id = workers[0].id;
+    request.session = workers[0].session;
+    request.n_reports = 1;
+    request.reports = reports;
+    report_answered = false;
+    core_rpc(first->core, &rpc);
+    run_until(is_report_answered, 4000);
+    ck_assert_int_eq(report_outcome, WORKER__OUTCOME__REFUSED);
+    run_with_workers(1500);
+    ck_assert_ptr_eq(leader(), first);
+    free(reason);
+}
+END_TEST
+
+/* What a follower would forward if it did not look at it. */
+START_TEST(a_forwarded_request_of_bad_form_is_not_done)
+{
+    Ecs__RunTaskRequest request = ECS__RUN_TASK_REQUEST__INIT;
+    Ecs__CreateClusterRequest name = ECS__CREATE_CLUSTER_REQUEST__INIT;
+
+    request.task_definition = "web";
+    request.has_count = 1;
+    request.count = -1;
+    ask(follower(), "RunTask", &request);
+    ck_assert_int_ne(asked.call.outcome, CALL_DONE);
+    name.cluster_name = "not a name";
+    ask(follower(), "CreateCluster", &name);
+    ck_assert_int_ne(asked.call.outcome, CALL_DONE);
+}
+END_TEST
+
+START_TEST(a_clock_that_was_never_set_forgets_no_client_token)
+{
+    Ecs__CreateServiceRequest request = ECS__CREATE_SERVICE_REQUEST__INIT;
+    struct server *first = leader();
+
+    create_cluster(first, "default");
+    register_web(first, 256);
+    request.service_name = "once";
+    request.task_definition = "web";
+    request.has_desired_count = 1;
+    request.client_token = "token";
+    ask_well(first, "CreateService", &request);
+    for (uint64_t end = now_ms + 70000; now_ms < end;) { /* Housekeeping is each minute. */
+        now_ms += 10;
+        for (size_t i = 0; i < CORES; i++) {
+            deliver(&servers[i]);
+            ck_assert_int_eq(core_turn(servers[i].core, now_ms, 5000 + now_ms), 0);
+        }
+    }
+    ask_well(leader(), "CreateService", &request); /* The same answer, not "already exists". */
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("core");
@@ -745,6 +869,10 @@ int main(void)
     tcase_add_test(tc, a_change_of_leader_starts_no_task_and_stops_none);
     tcase_add_test(tc, a_leader_that_was_asleep_loses_no_worker);
     tcase_add_test(tc, what_was_decided_is_still_so_after_all_restarted);
+    tcase_add_test(tc, calls_beyond_the_limit_are_refused_and_the_others_done);
+    tcase_add_test(tc, a_report_too_large_for_the_log_is_refused_and_the_leader_stays);
+    tcase_add_test(tc, a_forwarded_request_of_bad_form_is_not_done);
+    tcase_add_test(tc, a_clock_that_was_never_set_forgets_no_client_token);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);
