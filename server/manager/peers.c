@@ -21,6 +21,7 @@ enum {
     REDIAL_MAX_MS = 500,
     SETTLED_MS = 1000, /* A link that stood this long was one: a relay may accept for the dead. */
     INCOMING_MAX = 4 * LIMIT_MANAGERS,
+    STRANGERS_MAX = LIMIT_MANAGERS, /* Of these, so many have not said who they are. */
 };
 
 /* Our link to one peer. */
@@ -175,6 +176,7 @@ void peers_send(struct peers *peers, uint64_t to, struct bytes packed)
     if (stream_write_buffer(link->stream, &bytes) < 0) {
         log_warning("peer.slow peer=%llu", (unsigned long long)to);
         link_drop(link);
+        peers->config.lost(peers->config.context, to);
         dial_later(link);
     }
 }
@@ -271,6 +273,24 @@ static void incoming_ended(void *context, int reason)
     incoming_end(context);
 }
 
+/* Whoever connects and says nothing must not keep managers out: the oldest such makes room. */
+static void end_a_stranger(struct peers *peers)
+{
+    struct incoming *oldest = NULL;
+    unsigned strangers = 0;
+
+    list_each (at, &peers->incoming) {
+        struct incoming *other = list_entry(at, struct incoming, on_peers);
+
+        if (other->from != 0)
+            continue;
+        strangers++;
+        oldest = oldest ? oldest : other;
+    }
+    if (strangers >= STRANGERS_MAX)
+        incoming_end(oldest);
+}
+
 static void accepted(void *context, struct stream *stream)
 {
     struct peers *peers = context;
@@ -278,6 +298,7 @@ static void accepted(void *context, struct stream *stream)
     struct stream_owner owner = {
         .received = incoming_received, .ended = incoming_ended, .context = incoming};
 
+    end_a_stranger(peers);
     incoming->peers = peers;
     incoming->stream = stream;
     list_append(&peers->incoming, &incoming->on_peers);

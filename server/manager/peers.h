@@ -28,7 +28,8 @@ struct peers_config {
 
     /* A frame that is not a Hello. Gives frame. */
     void (*received)(void *context, Peer__PeerFrame *frame);
-    /* The link that we dialled broke, or could not be had. */
+    /* The link that we dialled broke, or could not be had; or was given up, from inside
+     * peers_send(), since the peer does not read. */
     void (*lost)(void *context, uint64_t peer);
     void *context;
 };
