@@ -18,6 +18,7 @@ struct rpc_server {
     uv_async_t stop;
     struct grpc_server *grpc;
     struct queue *answers;
+    uint16_t port;
 };
 
 /* One call, on either thread by turns. */
@@ -137,6 +138,7 @@ int rpc_server_open(struct core *core, const struct sockaddr_storage *listen,
         free(server);
         return err_up(r);
     }
+    server->port = grpc_server_port(server->grpc);
     worked(queue_open(&server->loop, &answers, &server->answers));
     worked(uv_async_init(&server->loop, &server->stop, stop_now));
     server->stop.data = server;
@@ -154,4 +156,9 @@ void rpc_server_close(struct rpc_server *server)
     queue_free(server->answers);
     worked(uv_loop_close(&server->loop));
     free(server);
+}
+
+uint16_t rpc_server_port(const struct rpc_server *server)
+{
+    return server->port;
 }
