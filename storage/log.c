@@ -63,6 +63,18 @@ int log_format(struct txn *txn)
     return err_up(words_put(txn, "format", &format, 1));
 }
 
+int log_owner(struct txn *txn, uint64_t id)
+{
+    uint64_t owner;
+    int r = words_get(txn, "owner", &owner, 1);
+
+    if (r < 0)
+        return err_up(r);
+    if (owner != 0)
+        return owner == id ? 0 : err_new(-EPERM);
+    return err_up(words_put(txn, "owner", &id, 1));
+}
+
 int log_vote_get(struct txn *txn, struct log_vote *out)
 {
     uint64_t words[2];

@@ -41,6 +41,10 @@ struct log_applied {
 /* Write or check the format version. -EPROTONOSUPPORT: the database is of a newer format. */
 int log_format(struct txn *txn);
 
+/* Write or check whose state this is. -EPERM: another manager's; two under one id would vote twice
+ * in a term. */
+int log_owner(struct txn *txn, uint64_t id);
+
 int log_vote_get(struct txn *txn, struct log_vote *out);
 int log_vote_put(struct txn *txn, const struct log_vote *vote);
 

@@ -411,6 +411,8 @@ static int load(struct core *core)
         return err_up(r);
     r = log_format(txn);
     if (r == 0)
+        r = log_owner(txn, core->config.id);
+    if (r == 0)
         r = raft_node_open(&raft, txn, core->now_ms, &core->raft);
     if (r == 0)
         r = view_feed_all(core->view, txn);

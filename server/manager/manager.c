@@ -345,6 +345,8 @@ static int failed(const char *what, const char *where, int r)
 
     if (r == -EPROTONOSUPPORT)
         why = "it was written by a newer version";
+    if (r == -EPERM)
+        why = "it is the state of another manager, or of another list of --members";
     if (r == -EUCLEAN)
         why = "its content is damaged";
     log_error("manager.start_failed what=\"%s\" where=\"%s\" error=\"%s\" trace=\"%s\"", what,

@@ -412,6 +412,17 @@ static int start(struct raft_node *node, uint64_t first, const struct log_vote *
     return err_up(r);
 }
 
+/* The members are for good: a list that has grown or shrunk would be followed by nobody else. */
+static bool has_our_members(const struct raft_node *node)
+{
+    if (node->configuration.n != node->config.member_count)
+        return false;
+    for (unsigned i = 0; i < node->configuration.n; i++)
+        if (node->configuration.servers[i].id != node->members[i])
+            return false;
+    return true;
+}
+
 static int load(struct raft_node *node)
 {
     struct log_vote vote;
@@ -429,8 +440,12 @@ static int load(struct raft_node *node)
     r = log_vote_get(node->txn, &vote);
     if (r == 0)
         r = log_applied_get(node->txn, &node->applied);
+    if (r == 0 && node->applied.index > node->last_index)
+        r = err_new(-EUCLEAN);
     if (r == 0)
         r = configuration_find(node);
+    if (r == 0 && !has_our_members(node))
+        r = err_new(-EPERM);
     if (r < 0)
         return err_up(r);
     node->commit_index = node->applied.index;

@@ -46,7 +46,7 @@ struct raft_node_config {
 };
 
 /* Load from the log; an empty one gets the first configuration as its entry 1. The given
- * transaction must be committed afterwards. Gives *out. */
+ * transaction must be committed afterwards. Gives *out. -EPERM: the log is of other members. */
 int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
                    struct raft_node **out);
 void raft_node_free(struct raft_node *node);

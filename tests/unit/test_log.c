@@ -144,6 +144,14 @@ START_TEST(a_newer_format_is_refused)
 }
 END_TEST
 
+START_TEST(a_log_has_one_owner)
+{
+    ck_assert_int_eq(log_owner(txn, 2), 0);
+    ck_assert_int_eq(log_owner(txn, 2), 0);
+    ck_assert_int_eq(log_owner(txn, 1), -EPERM);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("log");
@@ -158,6 +166,7 @@ int main(void)
     tcase_add_test(tc, a_gap_is_noticed_by_a_walk);
     tcase_add_test(tc, vote_and_applied_survive_and_begin_as_zeroes);
     tcase_add_test(tc, a_newer_format_is_refused);
+    tcase_add_test(tc, a_log_has_one_owner);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);

@@ -3,6 +3,7 @@
  * turn had not committed; a frame leaves only after the commit of the turn that made it.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,6 +431,25 @@ START_TEST(repeated_entries_are_stored_once) /* Rule 3. */
 }
 END_TEST
 
+START_TEST(a_log_of_other_members_is_not_opened)
+{
+    struct raft_node_config config = {
+        .id = 1, .members = members, .member_count = 2, .election_ms = 300, .heartbeat_ms = 50};
+    scope(txn_abort) struct txn *txn = NULL;
+    struct raft_node *node = NULL;
+
+    open_all(3);
+    write_to(elect(2000), "one ");
+    run(100);
+    crash(&servers[0]);
+    config.send = hold;
+    config.context = &servers[0];
+    ck_assert_int_eq(env_write(servers[0].env, &txn), 0);
+    ck_assert_int_eq(raft_node_open(&config, txn, now_ms, &node), -EPERM);
+    ck_assert_ptr_null(node);
+}
+END_TEST
+
 /* ---- what no manager sends */
 
 static void receive_refused(struct server *server)
@@ -683,6 +703,7 @@ int main(void)
     tcase_add_test(tc, a_sole_voter_never_leads_one_term_twice);
     tcase_add_test(tc, an_append_of_an_older_term_gets_an_answer_that_acknowledges_nothing);
     tcase_add_test(tc, repeated_entries_are_stored_once);
+    tcase_add_test(tc, a_log_of_other_members_is_not_opened);
     tcase_add_test(tc, an_append_of_a_second_leader_of_the_term_is_refused);
     tcase_add_test(tc, an_append_that_contradicts_what_is_committed_is_refused);
     tcase_add_test(tc, an_append_that_makes_no_sense_is_refused);
