@@ -14,6 +14,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "server/manager/core_internal.h"
+#include "server/manager/dispatch_answer.h"
 #include "storage/tables.h"
 
 enum {
@@ -60,73 +61,6 @@ static void forget_sessions(struct core *core)
     core->session_count = 0;
 }
 
-/* ---- answers that carry no work */
-
-static char *leader_address(const struct core *core)
-{
-    uint64_t leader = raft_node_leader(core->raft);
-
-    for (size_t i = 0; i < core->config.member_count; i++)
-        if (core->members[i] == leader && leader != core->config.id)
-            return mem_string(core->config.rpc_addresses[i]);
-    return mem_string("");
-}
-
-static Worker__RegisterResponse *register_response(const struct core *core, Worker__Outcome outcome)
-{
-    Worker__RegisterResponse *response = mem_new(Worker__RegisterResponse);
-
-    worker__register_response__init(response);
-    response->outcome = outcome;
-    response->leader = leader_address(core);
-    response->message = mem_string("");
-    response->container_instance_arn = mem_string("");
-    response->term = core->term;
-    response->heartbeat_ms = core->config.worker_heartbeat_ms;
-    response->lost_after_ms = core->config.worker_lost_ms;
-    response->managers = mem_new_array(char *, core->config.member_count);
-    for (size_t i = 0; i < core->config.member_count; i++)
-        response->managers[response->n_managers++] = mem_string(core->config.rpc_addresses[i]);
-    return response;
-}
-
-static Worker__PullResponse *pull_response(const struct core *core, Worker__Outcome outcome)
-{
-    Worker__PullResponse *response = mem_new(Worker__PullResponse);
-
-    worker__pull_response__init(response);
-    response->outcome = outcome;
-    response->leader = leader_address(core);
-    response->term = core->term;
-    return response;
-}
-
-static Worker__ReportResponse *report_response(const struct core *core, Worker__Outcome outcome)
-{
-    Worker__ReportResponse *response = mem_new(Worker__ReportResponse);
-
-    worker__report_response__init(response);
-    response->outcome = outcome;
-    response->leader = leader_address(core);
-    response->term = core->term;
-    return response;
-}
-
-static void answer_plainly(struct core *core, struct rpc *rpc, Worker__Outcome outcome)
-{
-    switch (rpc->kind) {
-    case RPC_REGISTER:
-        core_answer_rpc(core, rpc, &register_response(core, outcome)->base);
-        return;
-    case RPC_PULL:
-        core_answer_rpc(core, rpc, &pull_response(core, outcome)->base);
-        return;
-    case RPC_REPORT:
-        core_answer_rpc(core, rpc, &report_response(core, outcome)->base);
-        return;
-    }
-}
-
 /* ---- Register */
 
 static char *instance_arn(struct core *core, uint64_t worker_seq, struct txn *txn)
@@ -160,11 +94,11 @@ static void register_applied(struct core *core, struct proposal *proposal,
     if (!proposal->rpc)
         return;
     if (!result) {
-        answer_plainly(core, proposal->rpc, WORKER__OUTCOME__NOT_LEADER);
+        dispatch_answer_plainly(core, proposal->rpc, WORKER__OUTCOME__NOT_LEADER);
         return;
     }
     if (result->problem) {
-        response = register_response(core, WORKER__OUTCOME__REFUSED);
+        response = dispatch_register_response(core, WORKER__OUTCOME__REFUSED);
         free(response->message);
         response->message = mem_string(result->problem->text);
         core_answer_rpc(core, proposal->rpc, &response->base);
@@ -176,7 +110,7 @@ static void register_applied(struct core *core, struct proposal *proposal,
     session->heard_ms = core->now_ms;
     session->losing = false;
     session->connected = true;
-    response = register_response(core, WORKER__OUTCOME__OK);
+    response = dispatch_register_response(core, WORKER__OUTCOME__OK);
     if (env_read(core->config.env, &txn) == 0) {
         free(response->container_instance_arn);
         response->container_instance_arn = instance_arn(core, result->seq, txn);
@@ -256,133 +190,6 @@ static int identify(struct core *core, const char *worker_id, uint64_t number, u
 
 /* ---- Pull */
 
-struct assembly {
-    struct core *core;
-    State__Settings *settings;
-    Worker__PullResponse *response;
-    uint64_t since;
-};
-
-static void append_pointer(void ***items, size_t *count, void *item)
-{
-    *items = mem_resize(*items, *count + 1, sizeof **items);
-    (*items)[(*count)++] = item;
-}
-
-/* Each revision once: its definition may be large. */
-static int add_definition(struct assembly *all, const State__Task *task)
-{
-    State__TaskDefinition *found = NULL;
-    Worker__Definition *definition;
-    int r;
-
-    for (size_t i = 0; i < all->response->n_definitions; i++)
-        if (all->response->definitions[i]->revision == task->revision &&
-            strcmp(all->response->definitions[i]->family, task->family) == 0)
-            return 0;
-    r = table_task_definition(all->core->txn, task->family, task->revision, &found);
-    if (r != 0)
-        return r < 0 ? err_up(r) : 0;
-    definition = mem_new(Worker__Definition);
-    worker__definition__init(definition);
-    definition->family = mem_string(task->family);
-    definition->revision = task->revision;
-    definition->spec = steal(found->spec);
-    state__task_definition__free_unpacked(found, NULL);
-    append_pointer((void ***)&all->response->definitions, &all->response->n_definitions,
-                   definition);
-    return 0;
-}
-
-static char *service_name(struct core *core, uint64_t service_seq)
-{
-    State__Service *service = NULL;
-    char *name;
-
-    if (service_seq == 0 || table_service(core->txn, service_seq, &service) != 0)
-        return mem_string("");
-    name = mem_string(service->name);
-    state__service__free_unpacked(service, NULL);
-    return name;
-}
-
-static char *cluster_name(struct core *core, uint64_t cluster_seq)
-{
-    State__Cluster *cluster = NULL;
-    char *name;
-
-    if (table_cluster(core->txn, cluster_seq, &cluster) != 0)
-        return mem_string("");
-    name = mem_string(cluster->name);
-    state__cluster__free_unpacked(cluster, NULL);
-    return name;
-}
-
-static int add_assignment(struct assembly *all, State__Task *task, bool stop)
-{
-    Worker__Assignment *assignment = mem_new(Worker__Assignment);
-
-    worker__assignment__init(assignment);
-    assignment->task_id = mem_string(task->id);
-    assignment->stop = stop;
-    append_pointer((void ***)&all->response->assignments, &all->response->n_assignments,
-                   assignment);
-    if (stop)
-        return 0;
-    assignment->cluster = cluster_name(all->core, task->cluster_seq);
-    assignment->service = service_name(all->core, task->service_seq);
-    assignment->task_arn = arn_task(all->settings, assignment->cluster, task->id);
-    assignment->family = mem_string(task->family);
-    assignment->revision = task->revision;
-    assignment->overrides = steal(task->overrides);
-    return err_up(add_definition(all, task));
-}
-
-static int each_task(void *context, struct txn *txn, uint64_t seq)
-{
-    struct assembly *all = context;
-    State__Task *task = NULL;
-    State__TaskStatus *status = NULL;
-    int r = table_task_status(txn, seq, &status);
-
-    if (r == 0 && (all->since == 0 || status->changed_index > all->since)) {
-        r = table_task(txn, seq, &task);
-        if (r == 0)
-            r = add_assignment(all, task, status->desired_stopped);
-    }
-    if (task)
-        state__task__free_unpacked(task, NULL);
-    if (status)
-        state__task_status__free_unpacked(status, NULL);
-    return r < 0 ? err_up(r) : 0;
-}
-
-/* All that changed for the worker since the version it has. */
-static int answer_pull(struct core *core, struct rpc *rpc, uint64_t worker_seq, uint64_t since,
-                       uint64_t version)
-{
-    struct assembly all = {.core = core, .since = since};
-    int r = table_settings(core->txn, &all.settings);
-
-    if (r < 0)
-        return err_up(r);
-    if (r == TABLE_ABSENT) { /* This leader is about to write them. */
-        answer_plainly(core, rpc, WORKER__OUTCOME__NOT_LEADER);
-        return 0;
-    }
-    all.response = pull_response(core, WORKER__OUTCOME__OK);
-    all.response->version = version ? version : 1;
-    all.response->complete = since == 0;
-    r = table_tasks_of_worker(core->txn, worker_seq, 0, each_task, &all);
-    state__settings__free_unpacked(all.settings, NULL);
-    if (r < 0) {
-        worker__pull_response__free_unpacked(all.response, NULL);
-        return err_up(r);
-    }
-    core_answer_rpc(core, rpc, &all.response->base);
-    return 0;
-}
-
 /* Answer the waiting Pull of a worker if there is news for it. */
 static int offer(struct core *core, uint64_t worker_seq, struct session *session)
 {
@@ -398,12 +205,13 @@ static int offer(struct core *core, uint64_t worker_seq, struct session *session
     if (!session->pull)
         return 0;
     if (!session->connected) {
-        answer_plainly(core, steal(session->pull), WORKER__OUTCOME__REGISTER);
+        dispatch_answer_plainly(core, steal(session->pull), WORKER__OUTCOME__REGISTER);
         return 0;
     }
     if (session->version != 0 && version <= session->version)
         return 0;
-    return err_up(answer_pull(core, steal(session->pull), worker_seq, session->version, version));
+    return err_up(
+        dispatch_answer_pull(core, steal(session->pull), worker_seq, session->version, version));
 }
 
 int dispatch_changed(struct core *core, uint64_t worker_seq)
@@ -415,7 +223,7 @@ int dispatch_changed(struct core *core, uint64_t worker_seq)
 
 static void answer_nothing_new(struct core *core, struct session *session)
 {
-    Worker__PullResponse *response = pull_response(core, WORKER__OUTCOME__OK);
+    Worker__PullResponse *response = dispatch_pull_response(core, WORKER__OUTCOME__OK);
 
     response->version = session->version;
     core_answer_rpc(core, steal(session->pull), &response->base);
@@ -431,7 +239,7 @@ static int take_pull(struct core *core, struct rpc *rpc)
     if (r < 0)
         return err_up(r);
     if (!session) {
-        answer_plainly(core, rpc, WORKER__OUTCOME__REGISTER);
+        dispatch_answer_plainly(core, rpc, WORKER__OUTCOME__REGISTER);
         return 0;
     }
     if (session->pull) /* Its connection broke, and it asks again. */
@@ -455,7 +263,7 @@ static void report_applied(struct core *core, struct proposal *proposal,
         outcome = WORKER__OUTCOME__NOT_LEADER;
     else if (result->problem)
         outcome = WORKER__OUTCOME__REGISTER;
-    answer_plainly(core, proposal->rpc, outcome);
+    dispatch_answer_plainly(core, proposal->rpc, outcome);
 }
 
 static int take_report(struct core *core, struct rpc *rpc)
@@ -470,11 +278,11 @@ static int take_report(struct core *core, struct rpc *rpc)
     if (r < 0)
         return err_up(r);
     if (!session) {
-        answer_plainly(core, rpc, WORKER__OUTCOME__REGISTER);
+        dispatch_answer_plainly(core, rpc, WORKER__OUTCOME__REGISTER);
         return 0;
     }
     if (request->n_reports > LIMIT_REPORTS) {
-        answer_plainly(core, rpc, WORKER__OUTCOME__REFUSED);
+        dispatch_answer_plainly(core, rpc, WORKER__OUTCOME__REFUSED);
         return 0;
     }
     command = command_new(core);
@@ -501,9 +309,9 @@ int dispatch_take(struct core *core, struct list *arrived)
 
         list_remove(link);
         if (!core->ready)
-            answer_plainly(core, rpc, WORKER__OUTCOME__NOT_LEADER);
+            dispatch_answer_plainly(core, rpc, WORKER__OUTCOME__NOT_LEADER);
         else if (protobuf_c_message_get_packed_size(rpc->request) > REQUEST_BYTES)
-            answer_plainly(core, rpc, WORKER__OUTCOME__REFUSED);
+            dispatch_answer_plainly(core, rpc, WORKER__OUTCOME__REFUSED);
         else if (rpc->kind == RPC_REGISTER)
             take_register(core, rpc);
         else if (rpc->kind == RPC_PULL)
@@ -572,7 +380,7 @@ static void expire_proposed(struct core *core)
         struct proposal *proposal = list_entry(link, struct proposal, link);
 
         if (proposal->rpc && core->now_ms >= proposal->rpc->deadline_ms)
-            answer_plainly(core, steal(proposal->rpc), WORKER__OUTCOME__NOT_LEADER);
+            dispatch_answer_plainly(core, steal(proposal->rpc), WORKER__OUTCOME__NOT_LEADER);
     }
 }
 
@@ -620,7 +428,7 @@ void dispatch_lose(struct core *core)
 {
     for (size_t i = 0; i < core->session_count; i++)
         if (core->sessions[i] && core->sessions[i]->pull)
-            answer_plainly(core, core->sessions[i]->pull, WORKER__OUTCOME__NOT_LEADER);
+            dispatch_answer_plainly(core, core->sessions[i]->pull, WORKER__OUTCOME__NOT_LEADER);
     forget_sessions(core);
 }
 

@@ -68,6 +68,13 @@ int raft_node_step(struct raft_node *node, struct raft_event *event);
 /* Term of the entry at an index, 0 for index 0 or one that is not there. */
 int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out);
 
+/* raft_configuration.c. Decode gives *out. -EUCLEAN: the bytes are not a configuration, or none is
+ * found. */
+int raft_node_configuration_decode(struct bytes bytes, struct raft_configuration *out);
+int raft_node_configuration_set(struct raft_node *node, uint64_t index, struct bytes bytes);
+int raft_node_configuration_find(struct raft_node *node);
+bool raft_node_is_sole_voter(const struct raft_node *node);
+
 /* Note a peer's confirmation that we led when seq was sent. */
 void raft_node_note_ack(struct raft_node *node, uint64_t peer, uint64_t seq);
 void raft_node_forget_acks(struct raft_node *node);

@@ -1,6 +1,7 @@
 /*
- * The driver around raft_step(): opens the core from the log, feeds it, and carries out its
- * updates. What a received frame must pass first is in raft_receive.c, reads are in raft_reads.c.
+ * The driver around raft_step(): feeds the core and carries out its updates. It is opened in
+ * raft_open.c; what a received frame must pass first is in raft_receive.c, reads are in
+ * raft_reads.c.
  */
 #include "server/manager/raft_node.h"
 
@@ -15,8 +16,7 @@
 #include "server/manager/raft_internal.h"
 
 enum {
-    INFLIGHT_ENTRIES = 2048, /* Per follower; the ceiling of entries in a round trip. */
-    CAMPAIGNS_MAX = 3,       /* More of them, on a slow network, keep elections from ending. */
+    CAMPAIGNS_MAX = 3, /* More of them, on a slow network, keep elections from ending. */
     CAMPAIGN_FIRST_MS = 4,
     CAMPAIGN_RANK_MS = 20,
     CAMPAIGN_JITTER_MS = 6,
@@ -37,62 +37,6 @@ int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out)
     if (r == 0)
         *out = entry.term;
     return 0;
-}
-
-/* ---- configurations */
-
-static int configuration_decode(struct bytes bytes, struct raft_configuration *out)
-{
-    return wire_decode_configuration(bytes, out) ? 0 : err_new(-EUCLEAN);
-}
-
-static int configuration_set(struct raft_node *node, uint64_t index, struct bytes bytes)
-{
-    struct raft_configuration decoded;
-    int r = configuration_decode(bytes, &decoded);
-
-    if (r < 0)
-        return err_up(r);
-    raft_configuration_close(&node->configuration);
-    node->configuration = decoded;
-    node->configuration_index = index;
-    return 0;
-}
-
-/* The newest configuration in the log, or else the one the tables have. */
-static int configuration_find(struct raft_node *node)
-{
-    struct log_entry entry;
-    struct bytes stored;
-    int r;
-
-    for (uint64_t index = node->last_index; index > node->applied.configuration_index; index--) {
-        r = log_get(node->txn, index, &entry);
-        if (r < 0)
-            return err_up(r);
-        if (r == 0 && entry.type == RAFT_CHANGE)
-            return err_up(configuration_set(node, index, entry.data));
-    }
-    r = log_configuration_get(node->txn, &stored);
-    if (r < 0)
-        return err_up(r);
-    if (r == LOG_ABSENT)
-        return err_new(-EUCLEAN); /* A log without its first entry. */
-    return err_up(configuration_set(node, node->applied.configuration_index, stored));
-}
-
-static bool is_sole_voter(const struct raft_node *node)
-{
-    unsigned voters = 0;
-    bool self = false;
-
-    for (unsigned i = 0; i < node->configuration.n; i++) {
-        if (node->configuration.servers[i].role != RAFT_VOTER)
-            continue;
-        voters++;
-        self = self || node->configuration.servers[i].id == node->config.id;
-    }
-    return voters == 1 && self;
 }
 
 /* ---- what the core decided */
@@ -119,7 +63,7 @@ static int store(struct raft_node *node, uint64_t index, const struct raft_entry
         if (r < 0)
             return err_up(r);
         if (entry.type == RAFT_CHANGE) {
-            r = configuration_set(node, index + i, entry.data);
+            r = raft_node_configuration_set(node, index + i, entry.data);
             if (r < 0)
                 return err_up(r);
             rewrites_configuration = false;
@@ -128,7 +72,7 @@ static int store(struct raft_node *node, uint64_t index, const struct raft_entry
     node->last_index = index + count - 1;
     if (node->stored_from == 0 || index < node->stored_from)
         node->stored_from = index;
-    return rewrites_configuration ? err_up(configuration_find(node)) : 0;
+    return rewrites_configuration ? err_up(raft_node_configuration_find(node)) : 0;
 }
 
 /* The core counts entries, not bytes, and repeats to a dead peer with each heartbeat all that it
@@ -322,195 +266,6 @@ int raft_node_step(struct raft_node *node, struct raft_event *event)
     return raft_node_leads(node) ? err_up(lead(node)) : 0;
 }
 
-/* ---- opening */
-
-static int bootstrap(struct raft_node *node)
-{
-    struct raft_configuration first;
-    struct raft_buffer encoded;
-    struct log_entry entry = {.term = 1, .type = RAFT_CHANGE};
-    struct log_vote vote = {.term = 1};
-    int r;
-
-    raft_configuration_init(&first);
-    for (size_t i = 0; i < node->config.member_count; i++) {
-        char address[24];
-
-        snprintf(address, sizeof address, "%llu", (unsigned long long)node->members[i]);
-        worked(raft_configuration_add(&first, node->members[i], address, RAFT_VOTER));
-    }
-    worked(raft_configuration_encode(&first, &encoded));
-    entry.data = (struct bytes){encoded.base, encoded.len};
-    r = log_append(node->txn, 1, &entry);
-    if (r == 0)
-        r = log_vote_put(node->txn, &vote);
-    raft_free(encoded.base);
-    raft_configuration_close(&first);
-    return err_up(r);
-}
-
-struct loading {
-    struct raft_entry *entries;
-    uint64_t first;
-};
-
-/* The core reads only types and terms, and the bytes of configurations. */
-static int load_entry(void *context, uint64_t index, const struct log_entry *entry)
-{
-    struct loading *loading = context;
-    struct raft_entry *to = &loading->entries[index - loading->first];
-
-    to->term = entry->term;
-    to->type = (enum raft_entry_type)entry->type;
-    to->buf = (struct raft_buffer){(void *)entry->data.base, entry->data.len};
-    to->batch = (void *)entry->data.base;
-    return 0;
-}
-
-static int start_metadata(struct raft_node *node, struct raft_snapshot_metadata *out)
-{
-    struct bytes stored;
-    int r = log_configuration_get(node->txn, &stored);
-
-    if (r != 0)
-        return r < 0 ? err_up(r) : err_new(-EUCLEAN);
-    r = configuration_decode(stored, &out->configuration); /* Moves into the core. */
-    if (r < 0)
-        return err_up(r);
-    out->index = node->applied.index;
-    out->term = node->applied.term;
-    out->configuration_index = node->applied.configuration_index;
-    return 0;
-}
-
-static int start(struct raft_node *node, uint64_t first, const struct log_vote *vote)
-{
-    struct raft_event event = {.type = RAFT_START};
-    struct raft_snapshot_metadata metadata = {0};
-    struct loading loading = {.first = first};
-    int r;
-
-    event.start.term = vote->term;
-    event.start.voted_for = vote->voted_for;
-    if (is_sole_voter(node)) { /* Rule 5: it would lead the same term twice. */
-        event.start.term++;
-        event.start.voted_for = node->config.id;
-        node->term_dirty = true;
-    }
-    event.start.start_index = first;
-    event.start.n_entries = (unsigned)(node->last_index - first + 1);
-    loading.entries = mem_new_array(struct raft_entry, event.start.n_entries);
-    event.start.entries = loading.entries;
-    r = log_walk(node->txn, first, load_entry, &loading);
-    if (r == 0 && node->applied.index > 0) {
-        r = start_metadata(node, &metadata);
-        event.start.metadata = &metadata;
-    }
-    if (r == 0)
-        r = raft_node_step(node, &event);
-    free(loading.entries);
-    return err_up(r);
-}
-
-/* The members are for good: a list that has grown or shrunk would be followed by nobody else. */
-static bool has_our_members(const struct raft_node *node)
-{
-    if (node->configuration.n != node->config.member_count)
-        return false;
-    for (unsigned i = 0; i < node->configuration.n; i++)
-        if (node->configuration.servers[i].id != node->members[i])
-            return false;
-    return true;
-}
-
-static int load(struct raft_node *node)
-{
-    struct log_vote vote;
-    uint64_t first;
-    int r = log_bounds(node->txn, &first, &node->last_index);
-
-    if (r < 0)
-        return err_up(r);
-    if (r == LOG_ABSENT) {
-        r = bootstrap(node);
-        if (r < 0)
-            return err_up(r);
-        first = node->last_index = 1;
-    }
-    r = log_vote_get(node->txn, &vote);
-    if (r == 0)
-        r = log_applied_get(node->txn, &node->applied);
-    if (r == 0 && node->applied.index > node->last_index)
-        r = err_new(-EUCLEAN);
-    if (r == 0)
-        r = configuration_find(node);
-    if (r == 0 && !has_our_members(node))
-        r = err_new(-EPERM);
-    if (r < 0)
-        return err_up(r);
-    node->commit_index = node->applied.index;
-    node->configured_index = node->applied.index;
-    return err_up(start(node, first, &vote));
-}
-
-static int init_core(struct raft_node *node)
-{
-    struct raft *raft = &node->raft;
-
-    if (raft_version_number() != RAFT_VERSION_NUMBER)
-        return err_new(-ELIBBAD); /* Ownership rules differ between releases: docs/consensus.md. */
-    if (raft_init(raft, NULL, NULL, node->config.id, node->address) != 0)
-        return err_new(-ENOMEM);
-    raft->tracer = NULL; /* The default one formats every step into one static buffer. */
-    raft_seed(raft, (unsigned)rng_next(&node->rng));
-    raft_set_election_timeout(raft, node->config.election_ms);
-    raft_set_heartbeat_timeout(raft, node->config.heartbeat_ms);
-    raft_set_pre_vote(raft, true);
-    raft_set_max_inflight_entries(raft, INFLIGHT_ENTRIES);
-    return 0;
-}
-
-int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
-                   struct raft_node **out)
-{
-    struct raft_node *node = mem_new(struct raft_node);
-    int r;
-
-    must(config->member_count >= 1);
-    must(config->member_count <= LIMIT_MANAGERS);
-    node->config = *config;
-    memcpy(node->members, config->members, config->member_count * sizeof *node->members);
-    node->config.members = node->members;
-    node->txn = txn;
-    node->now_ms = now_ms;
-    raft_configuration_init(&node->configuration);
-    rng_seed(&node->rng, config->seed);
-    snprintf(node->address, sizeof node->address, "%llu", (unsigned long long)config->id);
-    r = init_core(node);
-    if (r < 0) {
-        free(node);
-        return err_up(r);
-    }
-    r = load(node);
-    if (r == 0)
-        r = raft_node_end(node);
-    if (r < 0) {
-        raft_node_free(node);
-        return err_up(r);
-    }
-    *out = node;
-    return 0;
-}
-
-void raft_node_free(struct raft_node *node)
-{
-    if (!node)
-        return;
-    raft_close(&node->raft, NULL);
-    raft_configuration_close(&node->configuration);
-    free(node);
-}
-
 /* ---- the turn */
 
 int raft_node_begin(struct raft_node *node, struct txn *txn, uint64_t now_ms)
@@ -546,7 +301,7 @@ int raft_node_end(struct raft_node *node)
         r = log_applied_put(node->txn, &node->applied);
     if (r < 0)
         return err_up(r);
-    node->may_send_early = !node->term_dirty && !is_sole_voter(node);
+    node->may_send_early = !node->term_dirty && !raft_node_is_sole_voter(node);
     node->owed = node->stored_from ? node->last_index : 0;
     node->stored_from = 0;
     node->term_dirty = false;
@@ -608,7 +363,7 @@ static int feed_configuration(struct raft_node *node, uint64_t index, struct byt
     node->applied.configuration_index = index;
     node->configured_index = index;
     event.configuration.index = index;
-    r = configuration_decode(bytes, &event.configuration.conf); /* Moves into the core. */
+    r = raft_node_configuration_decode(bytes, &event.configuration.conf); /* Moves into the core. */
     if (r < 0)
         return err_up(r);
     return err_up(raft_node_step(node, &event));
