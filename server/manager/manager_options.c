@@ -1,8 +1,6 @@
 #include "server/manager/manager_options.h"
 
 #include <argp.h>
-#include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,21 +39,6 @@ static const struct argp_option options[] = {
     {0},
 };
 
-/* A number within bounds, or an error that names the flag. */
-static unsigned number(struct argp_state *state, const char *flag, const char *text, unsigned least,
-                       unsigned most)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || !isdigit((unsigned char)*text) ||
-        value < least || value > most)
-        argp_error(state, "--%s: \"%s\" is not a number from %u to %u", flag, text, least, most);
-    return (unsigned)value;
-}
-
 static int parse_option(int key, char *arg, struct argp_state *state)
 {
     struct manager_options *out = state->input;
@@ -77,13 +60,13 @@ static int parse_option(int key, char *arg, struct argp_state *state)
         out->members_text = arg;
         return 0;
     case OPT_API_PORT:
-        out->api_port = (uint16_t)number(state, "api-port", arg, 1, 65535);
+        out->api_port = (uint16_t)settings_number(state, "api-port", arg, 1, 65535);
         return 0;
     case OPT_RPC_PORT:
-        out->rpc_port = (uint16_t)number(state, "rpc-port", arg, 1, 65535);
+        out->rpc_port = (uint16_t)settings_number(state, "rpc-port", arg, 1, 65535);
         return 0;
     case OPT_PEER_PORT:
-        out->peer_port = (uint16_t)number(state, "peer-port", arg, 1, 65535);
+        out->peer_port = (uint16_t)settings_number(state, "peer-port", arg, 1, 65535);
         return 0;
     case OPT_REGION:
         out->region = arg;
@@ -92,13 +75,13 @@ static int parse_option(int key, char *arg, struct argp_state *state)
         out->account = arg;
         return 0;
     case OPT_ELECTION:
-        out->election_ms = number(state, "election-timeout-ms", arg, 50, 60000);
+        out->election_ms = settings_number(state, "election-timeout-ms", arg, 50, 60000);
         return 0;
     case OPT_HEARTBEAT:
-        out->heartbeat_ms = number(state, "heartbeat-ms", arg, 5, 10000);
+        out->heartbeat_ms = settings_number(state, "heartbeat-ms", arg, 5, 10000);
         return 0;
     case OPT_WORKER_LOST:
-        out->worker_lost_ms = number(state, "worker-lost-ms", arg, 1000, 3600000);
+        out->worker_lost_ms = settings_number(state, "worker-lost-ms", arg, 1000, 3600000);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

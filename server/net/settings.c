@@ -138,3 +138,17 @@ int settings_arguments(const struct argp_option *options, const char *file, int 
     *out_argv = arguments.items;
     return 0;
 }
+
+unsigned settings_number(const struct argp_state *state, const char *flag, const char *text,
+                         unsigned least, unsigned most)
+{
+    char *end;
+    unsigned long value;
+
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (errno != 0 || *end != '\0' || !isdigit((unsigned char)*text) || value < least ||
+        value > most)
+        argp_error(state, "--%s: \"%s\" is not a number from %u to %u", flag, text, least, most);
+    return (unsigned)value;
+}

@@ -2,8 +2,6 @@
 
 #include <argp.h>
 #include <arpa/inet.h>
-#include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
@@ -45,18 +43,6 @@ static const struct argp_option options[] = {
     {"attribute", 'A', "NAME=VALUE", 0, "for placement constraints; may be repeated", 0},
     {0},
 };
-
-static uint32_t number(struct argp_state *state, const char *flag, const char *text, uint32_t most)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 10);
-    if (errno || *end || !isdigit((unsigned char)*text) || value < 1 || value > most)
-        argp_error(state, "--%s: \"%s\" is not a number from 1 to %u", flag, text, most);
-    return (uint32_t)value;
-}
 
 static void add_attribute(struct argp_state *state, struct worker_options *out, const char *text)
 {
@@ -163,10 +149,10 @@ static int parse(int key, char *arg, struct argp_state *state)
         out->cluster = arg;
         return 0;
     case OPT_CPU:
-        out->cpu = number(state, "cpu", arg, CPU_MOST);
+        out->cpu = settings_number(state, "cpu", arg, 1, CPU_MOST);
         return 0;
     case OPT_MEMORY:
-        out->memory = number(state, "memory", arg, MEMORY_MOST);
+        out->memory = settings_number(state, "memory", arg, 1, MEMORY_MOST);
         return 0;
     case OPT_CGROUP:
         if (!is_one_of(arg, "auto", "off"))
