@@ -18,7 +18,8 @@ int settings_arguments(const struct argp_option *options, const char *file, int 
                        int *out_argc, char ***out_argv);
 void settings_free(char **argv); /* NULL is fine. */
 
-/* For an argp parser: the number that a flag's argument is, or argp_error() with the flag's name. */
+/* For an argp parser: the number that a flag's argument is, or argp_error() with the flag's name.
+ */
 unsigned settings_number(const struct argp_state *state, const char *flag, const char *text,
                          unsigned least, unsigned most);
 
