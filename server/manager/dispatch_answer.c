@@ -116,33 +116,37 @@ static int add_definition(struct assembly *all, const State__Task *task)
     return 0;
 }
 
-static char *service_name(struct core *core, uint64_t service_seq)
+/* Gives *out; "" if there is none. */
+static int service_name(struct core *core, uint64_t service_seq, char **out)
 {
     State__Service *service = NULL;
-    char *name;
+    int r = service_seq == 0 ? TABLE_ABSENT : table_service(core->txn, service_seq, &service);
 
-    if (service_seq == 0 || table_service(core->txn, service_seq, &service) != 0)
-        return mem_string("");
-    name = mem_string(service->name);
-    state__service__free_unpacked(service, NULL);
-    return name;
+    if (r < 0)
+        return err_up(r);
+    *out = mem_string(service ? service->name : "");
+    if (service)
+        state__service__free_unpacked(service, NULL);
+    return 0;
 }
 
-static char *cluster_name(struct core *core, uint64_t cluster_seq)
+static int cluster_name(struct core *core, uint64_t cluster_seq, char **out)
 {
     State__Cluster *cluster = NULL;
-    char *name;
+    int r = table_cluster(core->txn, cluster_seq, &cluster);
 
-    if (table_cluster(core->txn, cluster_seq, &cluster) != 0)
-        return mem_string("");
-    name = mem_string(cluster->name);
-    state__cluster__free_unpacked(cluster, NULL);
-    return name;
+    if (r < 0)
+        return err_up(r);
+    *out = mem_string(cluster ? cluster->name : "");
+    if (cluster)
+        state__cluster__free_unpacked(cluster, NULL);
+    return 0;
 }
 
 static int add_assignment(struct assembly *all, State__Task *task, bool stop)
 {
     Worker__Assignment *assignment = mem_new(Worker__Assignment);
+    int r;
 
     worker__assignment__init(assignment);
     assignment->task_id = mem_string(task->id);
@@ -151,8 +155,11 @@ static int add_assignment(struct assembly *all, State__Task *task, bool stop)
                    assignment);
     if (stop)
         return 0;
-    assignment->cluster = cluster_name(all->core, task->cluster_seq);
-    assignment->service = service_name(all->core, task->service_seq);
+    r = cluster_name(all->core, task->cluster_seq, &assignment->cluster);
+    if (r == 0)
+        r = service_name(all->core, task->service_seq, &assignment->service);
+    if (r < 0)
+        return err_up(r);
     assignment->task_arn = arn_task(all->settings, assignment->cluster, task->id);
     assignment->family = mem_string(task->family);
     assignment->revision = task->revision;
