@@ -54,6 +54,10 @@
 #define LIMIT_UNCOMMITTED   8192u       /* Entries; beyond it proposals are refused. */
 #define LIMIT_MANAGERS      7u
 
+/* Tokens to join with. */
+#define LIMIT_JOIN_TOKENS       256u /* Kept at a time, dead ones for a day more. */
+#define LIMIT_JOIN_TOKEN_TTL_MS (UINT64_C(366) * 24u * 60u * 60u * 1000u)
+
 /* Worker RPC. */
 #define LIMIT_RPC_BYTES       (4u << 20) /* One message, as gRPC's default. */
 #define LIMIT_RPC_CONNECTIONS 8192u

@@ -134,7 +134,9 @@ int apply_next_seq(struct apply *a, int counter, uint64_t *out)
     X(PLACE_TASKS, place_tasks)                                                                    \
     X(STOP_TASKS, stop_tasks)                                                                      \
     X(NOTE_SERVICE, note_service)                                                                  \
-    X(EXPIRE, expire)
+    X(EXPIRE, expire)                                                                              \
+    X(CREATE_TOKEN, create_token)                                                                  \
+    X(REVOKE_TOKEN, revoke_token)
 
 static int apply_body(struct apply *a, const Command__Command *command)
 {

@@ -48,5 +48,7 @@ int apply_expire(struct apply *a, const Command__Expire *body)
         r = forget(a, due.seqs[i]);
     if (r == 0)
         r = table_del_tokens(a->txn, body->tokens_before_ms, (uint32_t)due.limit);
+    if (r == 0)
+        r = join_tokens_forget(a, body->tokens_before_ms, (uint32_t)due.limit);
     return err_up(r);
 }

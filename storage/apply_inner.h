@@ -172,6 +172,11 @@ struct placing {
 int place_task(struct apply *a, const struct placing *placing, const Command__Placement *placement,
                const char **out_refusal);
 
+/* ---- tokens to join with (apply_join_token.c) */
+
+/* Forget those that expired or were revoked before a time, at most `limit`. */
+int join_tokens_forget(struct apply *a, uint64_t before_ms, uint32_t limit);
+
 /* ---- services (apply_service_change.c) */
 
 /* What its users read: stored as the service's newest event. id may be "": one is made. */
@@ -203,6 +208,8 @@ int apply_place_tasks(struct apply *a, const Command__PlaceTasks *body);
 int apply_stop_tasks(struct apply *a, const Command__StopTasks *body);
 int apply_note_service(struct apply *a, const Command__NoteService *body);
 int apply_expire(struct apply *a, const Command__Expire *body);
+int apply_create_token(struct apply *a, const Command__CreateToken *body);
+int apply_revoke_token(struct apply *a, const Command__RevokeToken *body);
 
 /* The cluster of this name, made now (apply_cluster.c). spec is borrowed, NULL is fine. */
 int cluster_make(struct apply *a, const char *name, Ecs__CreateClusterRequest *spec,

@@ -30,6 +30,7 @@ const char *const table_names[TABLE_COUNT] = {
     [TABLE_WORKER_USAGE] = "worker_usage",
     [TABLE_TOKEN] = "token",
     [TABLE_TOKEN_AGE] = "token_age",
+    [TABLE_JOIN_TOKEN] = "join_token",
 };
 
 /* Names in META that are part of the state; the others are the Raft log's (storage/log.h). */

@@ -45,6 +45,7 @@ enum table {
     TABLE_WORKER_USAGE,       /* worker seq -> state.WorkerUsage */
     TABLE_TOKEN,              /* cluster seq, kind (one byte), token -> state.ClientToken */
     TABLE_TOKEN_AGE,          /* created_ms, key of TABLE_TOKEN -> nothing */
+    TABLE_JOIN_TOKEN,         /* token id (u32) -> state.JoinToken */
     TABLE_COUNT,
 };
 
@@ -80,6 +81,8 @@ int table_worker(struct txn *txn, uint64_t worker_seq, State__Worker **out);
 int table_worker_seq(struct txn *txn, const char *worker_id, uint64_t *out);
 int table_worker_usage(struct txn *txn, uint64_t worker_seq, State__WorkerUsage **out);
 
+int table_join_token(struct txn *txn, uint32_t id, State__JoinToken **out);
+
 /* Walks, in ascending order. `each` gets a borrowed record and returns 0 to go on, or 1 to stop
  * there (the walk then returns 0), or -errno, which is passed up. The starting point is exclusive:
  * pass 0, or "" and 0, to begin with the first. */
@@ -114,6 +117,10 @@ int table_tasks_of_worker(struct txn *txn, uint64_t worker_seq, uint64_t after_s
 /* Every task and every worker there is: for building the scheduler's view at start. */
 int table_all_tasks(struct txn *txn, uint64_t after_seq, table_each_seq each, void *context);
 int table_all_workers(struct txn *txn, uint64_t after_seq, table_each_seq each, void *context);
+
+/* In the order of id. */
+int table_join_tokens(struct txn *txn, uint32_t after_id,
+                      int (*each)(void *context, const State__JoinToken *token), void *context);
 
 /* A hash of all state tables (not META's Raft part, not LOG): equal on all managers at equal
  * applied index. Costs a pass over everything: for tests and `cais status --hash`. */

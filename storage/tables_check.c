@@ -366,6 +366,22 @@ static int each_age(void *context, struct txn *txn, struct bytes key, struct byt
     return r > 0 ? check_differs(c, "token_age: no token") : err_up(r);
 }
 
+/* A token to join with lies under its own id. */
+static int each_join_token(void *context, struct txn *txn, struct bytes key, struct bytes value)
+{
+    State__JoinToken *token;
+    bool fits;
+    int r = record_unpack(value, &state__join_token__descriptor, &token);
+
+    (void)txn;
+    if (r < 0)
+        return err_up(r);
+    fits = key.len == 4 && be32_get(key.base) == token->id && token->id != 0 &&
+           token->secret_digest.len > 0;
+    state__join_token__free_unpacked(token, NULL);
+    return fits ? 0 : check_differs(context, "join_token: a record under another id");
+}
+
 static int check_all(struct check *c)
 {
     struct key first = {0};
@@ -383,6 +399,8 @@ static int check_all(struct check *c)
         r = table_task_definitions(c->txn, "", 0, each_definition, c);
     if (r == 0)
         r = record_walk(c->txn, TABLE_TOKEN_AGE, &first, 0, each_age, c);
+    if (r == 0)
+        r = record_walk(c->txn, TABLE_JOIN_TOKEN, &first, 0, each_join_token, c);
     if (r == 0 && !c->text)
         r = compare_all(c, &c->clusters, compare_cluster);
     if (r == 0 && !c->text)

@@ -76,3 +76,7 @@ int table_add_token(struct txn *txn, uint64_t cluster_seq, enum token_kind kind,
                     const State__ClientToken *token);
 /* Remove the oldest made before a time, at most `limit`. */
 int table_del_tokens(struct txn *txn, uint64_t before_ms, uint32_t limit);
+
+/* Of a new token, or of one that is there. Its id is not 0. */
+int table_put_join_token(struct txn *txn, const State__JoinToken *token);
+int table_del_join_token(struct txn *txn, uint32_t id);

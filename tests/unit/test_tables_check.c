@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "storage/tables_key.h"
+#include "storage/tables_write.h"
 #include "tests/unit/apply_world.h"
 
 /* Something in every table. */
@@ -140,6 +141,28 @@ START_TEST(a_wrong_count_is_found_and_named)
 }
 END_TEST
 
+START_TEST(a_token_under_another_id_is_found)
+{
+    State__JoinToken token = STATE__JOIN_TOKEN__INIT;
+    struct key key = {0};
+    struct bytes record;
+    char *text;
+
+    token.id = 7;
+    token.secret_digest = (ProtobufCBinaryData){1, (uint8_t *)"x"};
+    ck_assert_int_eq(table_put_join_token(w.txn, &token), 0);
+    ck_assert_ptr_null(verdict());
+    key_add_u32(&key, 7);
+    ck_assert_int_eq(txn_get(w.txn, TABLE_JOIN_TOKEN, key_bytes(&key), &record), 0);
+    key.len = 0;
+    key_add_u32(&key, 8);
+    ck_assert_int_eq(txn_put(w.txn, TABLE_JOIN_TOKEN, key_bytes(&key), record), 0);
+    text = verdict();
+    ck_assert_str_eq(text, "join_token: a record under another id");
+    free(text);
+}
+END_TEST
+
 START_TEST(a_record_that_cannot_be_read_is_a_failure_not_a_difference)
 {
     State__Cluster *cluster = NULL;
@@ -157,4 +180,5 @@ END_TEST
 
 RUN_TESTS("tables_check", a_lost_key_is_found_in_every_table,
           a_key_too_many_is_found_in_every_index, a_wrong_count_is_found_and_named,
+          a_token_under_another_id_is_found,
           a_record_that_cannot_be_read_is_a_failure_not_a_difference)
