@@ -54,10 +54,11 @@ struct raft_node {
     } heard; /* The newest Append processed, of the current leader. */
 
     /* Early campaign (docs/consensus.md). */
-    uint64_t skew_ms;        /* Our raft clock is ahead of the turn's by this. */
-    uint64_t lost_leader;    /* Its connection broke; 0: none. */
-    uint64_t campaign_at_ms; /* 0: not planned. */
-    unsigned campaigns;      /* Tried since the leader was lost. */
+    uint64_t leader_heard_ms; /* The newest Append of a leader of our term. */
+    uint64_t skew_ms;         /* Our raft clock is ahead of the turn's by this. */
+    uint64_t lost_leader;     /* Its connection broke; 0: none. */
+    uint64_t campaign_at_ms;  /* 0: not planned. */
+    unsigned campaigns;       /* Tried since the leader was lost. */
     struct rng rng;
 };
 

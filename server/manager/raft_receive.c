@@ -198,6 +198,7 @@ static int receive_append(struct raft_node *node, struct raft_message *message,
     if (!agrees)
         return RAFT_NODE_REFUSED;
     node->lost_leader = 0; /* A leader speaks. */
+    node->leader_heard_ms = node->now_ms;
     note_heard(node, message->server_id, message->append_entries.term, append->seq);
     if (append->prev_log_index < node->commit_index)
         return err_up(feed_above_commit(node, message, append));

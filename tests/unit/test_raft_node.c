@@ -330,6 +330,25 @@ START_TEST(a_lost_connection_to_the_leader_brings_an_early_election)
 }
 END_TEST
 
+/* Nobody reports a broken connection: the power is gone, or a switch swallows what is sent. */
+START_TEST(a_leader_that_falls_silent_is_followed_after_one_election_timeout)
+{
+    open_all(3);
+    for (int i = 0; i < 20; i++) {
+        struct server *old = elect(2000);
+        uint64_t began;
+
+        run(200 + (uint64_t)i);
+        old->cut = true;
+        began = now_ms;
+        (void)elect(340); /* 300, two ranks, a round trip each for pre-vote, vote and barrier. */
+        ck_assert_ptr_ne(leader(), old);
+        ck_assert_uint_ge(now_ms - began, 250); /* Since the last heartbeat, not before. */
+        old->cut = false;
+    }
+}
+END_TEST
+
 START_TEST(a_flapping_connection_deposes_nobody)
 {
     struct server *first;
@@ -699,6 +718,7 @@ int main(void)
     tcase_add_test(tc, a_server_that_returns_does_not_disturb_the_leader);
     tcase_add_test(tc, a_read_needs_a_majority);
     tcase_add_test(tc, a_lost_connection_to_the_leader_brings_an_early_election);
+    tcase_add_test(tc, a_leader_that_falls_silent_is_followed_after_one_election_timeout);
     tcase_add_test(tc, a_flapping_connection_deposes_nobody);
     tcase_add_test(tc, a_sole_voter_never_leads_one_term_twice);
     tcase_add_test(tc, an_append_of_an_older_term_gets_an_answer_that_acknowledges_nothing);
