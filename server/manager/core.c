@@ -396,9 +396,9 @@ static int load(struct core *core)
 {
     scope(txn_abort) struct txn *txn = NULL;
     struct raft_node_config raft = {
-        .id = core->config.id,
-        .members = core->members,
-        .member_count = core->config.member_count,
+        .self = core->config.id,
+        .first = core->config.first,
+        .first_count = core->config.first_count,
         .election_ms = core->config.election_ms,
         .heartbeat_ms = core->config.raft_heartbeat_ms,
         .seed = rng_next(&core->rng),
@@ -427,11 +427,7 @@ int core_open(const struct core_config *config, uint64_t now_ms, uint64_t wall_m
     struct core *core = mem_new(struct core);
     int r;
 
-    must(config->member_count <= LIMIT_MANAGERS);
     core->config = *config;
-    for (size_t i = 0; i < config->member_count; i++)
-        core->members[i] = config->members[i];
-    core->config.members = core->members;
     core->now_ms = now_ms;
     core->wall_ms = wall_ms;
     rng_seed(&core->rng, config->seed);

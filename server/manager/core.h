@@ -16,6 +16,7 @@
 
 #include "proto/peer.pb-c.h"
 #include "server/manager/call.h"
+#include "server/manager/member.h"
 #include "server/manager/rpc.h"
 #include "storage/env.h"
 
@@ -23,9 +24,8 @@ struct core;
 
 struct core_config {
     uint64_t id;
-    const uint64_t *members; /* Ids of the first voters; copied. */
-    size_t member_count;
-    const char *const *rpc_addresses; /* Of each member, as workers reach it; borrowed for good. */
+    const struct member *first; /* The first configuration, as raft_node_config has it. */
+    size_t first_count;         /* Borrowed until core_free. */
     const char *region; /* Of the ARNs; borrowed for good. Written once, by the first leader. */
     const char *account;
     struct env *env; /* Borrowed until core_free. */

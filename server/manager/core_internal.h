@@ -53,7 +53,6 @@ struct read_round {
 
 struct core {
     struct core_config config;
-    uint64_t members[LIMIT_MANAGERS];
     struct raft_node *raft;
     struct view *view;
     struct rng rng;

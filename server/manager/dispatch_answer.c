@@ -12,12 +12,26 @@
 
 static char *leader_address(const struct core *core)
 {
-    uint64_t leader = raft_node_leader(core->raft);
+    size_t count;
+    const struct member *members = raft_node_members(core->raft, &count, NULL);
+    const struct member *leader = member_find(members, count, raft_node_leader(core->raft));
+    char text[MEMBER_ADDRESS];
 
-    for (size_t i = 0; i < core->config.member_count; i++)
-        if (core->members[i] == leader && leader != core->config.id)
-            return mem_string(core->config.rpc_addresses[i]);
-    return mem_string("");
+    if (!leader || leader->id == core->config.id)
+        return mem_string("");
+    return mem_string(member_address(leader, leader->rpc_port, text));
+}
+
+static void add_managers(const struct core *core, Worker__RegisterResponse *response)
+{
+    size_t count;
+    const struct member *members = raft_node_members(core->raft, &count, NULL);
+    char text[MEMBER_ADDRESS];
+
+    response->managers = mem_new_array(char *, count);
+    for (size_t i = 0; i < count; i++)
+        response->managers[response->n_managers++] =
+            mem_string(member_address(&members[i], members[i].rpc_port, text));
 }
 
 Worker__RegisterResponse *dispatch_register_response(const struct core *core,
@@ -33,9 +47,7 @@ Worker__RegisterResponse *dispatch_register_response(const struct core *core,
     response->term = core->term;
     response->heartbeat_ms = core->config.worker_heartbeat_ms;
     response->lost_after_ms = core->config.worker_lost_ms;
-    response->managers = mem_new_array(char *, core->config.member_count);
-    for (size_t i = 0; i < core->config.member_count; i++)
-        response->managers[response->n_managers++] = mem_string(core->config.rpc_addresses[i]);
+    add_managers(core, response);
     return response;
 }
 

@@ -35,8 +35,7 @@ struct manager {
     struct manager_options options;
     struct sockaddr_storage listen_api, listen_rpc, listen_peer, source;
     struct sockaddr_storage peer_addresses[LIMIT_MANAGERS];
-    char rpc_text[LIMIT_MANAGERS][ADDRESS_TEXT];
-    const char *rpc_addresses[LIMIT_MANAGERS];
+    struct member members[LIMIT_MANAGERS];
     struct api_manager api_managers[LIMIT_MANAGERS];
     char *installation; /* What managers of one set have in common. */
 
@@ -227,20 +226,38 @@ static int resolve(const char *host, uint16_t port, struct sockaddr_storage *out
     return r < 0 ? err_new(r) : 0;
 }
 
+/* The record of a member, the same on each of them: nobody knows the others' zones. */
+static int describe(struct manager *manager, size_t i)
+{
+    const struct manager_options *options = &manager->options;
+    struct member *member = &manager->members[i];
+
+    *member = (struct member){.id = i + 1,
+                              .role = MEMBER_VOTER,
+                              .zone = "-",
+                              .peer_port = options->peer_port,
+                              .rpc_port = options->rpc_port,
+                              .api_port = options->api_port};
+    snprintf(member->name, sizeof member->name, "%s", options->members[i].name);
+    snprintf(member->host, sizeof member->host, "%s", options->members[i].host);
+    if (member_is_valid(member))
+        return 0;
+    fprintf(stderr, "cais manager: --members: \"%s\" is not a host\n", options->members[i].host);
+    return err_new(-EINVAL);
+}
+
 static int resolve_members(struct manager *manager)
 {
     const struct manager_options *options = &manager->options;
     scope(buffer_fini) struct buffer installation = {0};
 
     for (size_t i = 0; i < options->member_count; i++) {
-        struct sockaddr_storage rpc;
         int r = resolve(options->members[i].host, options->peer_port, &manager->peer_addresses[i]);
 
         if (r == 0)
-            r = resolve(options->members[i].host, options->rpc_port, &rpc);
+            r = describe(manager, i);
         if (r < 0)
             return err_up(r);
-        manager->rpc_addresses[i] = address_format(&rpc, manager->rpc_text[i]);
         buffer_append_format(&installation, "%s=%s,", options->members[i].name,
                              options->members[i].host);
     }
@@ -276,12 +293,10 @@ static int open_storage(struct manager *manager)
 
 static int open_core(struct manager *manager)
 {
-    uint64_t members[LIMIT_MANAGERS];
     struct core_config config = {
         .id = manager->options.id,
-        .members = members,
-        .member_count = manager->options.member_count,
-        .rpc_addresses = manager->rpc_addresses,
+        .first = manager->members,
+        .first_count = manager->options.member_count,
         .region = manager->options.region,
         .account = manager->options.account,
         .env = manager->env,
@@ -295,8 +310,6 @@ static int open_core(struct manager *manager)
         .context = manager,
     };
 
-    for (size_t i = 0; i < config.member_count; i++)
-        members[i] = i + 1;
     if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
         return err_new(-EIO);
     return err_up(core_open(&config, now_ms(), wall_ms(), &manager->core));
@@ -346,7 +359,7 @@ static int failed(const char *what, const char *where, int r)
     if (r == -EPROTONOSUPPORT)
         why = "it was written by a newer version";
     if (r == -EPERM)
-        why = "it is the state of another manager, or of another list of --members";
+        why = "it is the state of another manager";
     if (r == -EUCLEAN)
         why = "its content is damaged";
     log_error("manager.start_failed what=\"%s\" where=\"%s\" error=\"%s\" trace=\"%s\"", what,

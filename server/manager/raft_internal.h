@@ -22,9 +22,7 @@ struct raft_peer {
 struct raft_node {
     struct raft raft;
     struct raft_node_config config;
-    uint64_t members[LIMIT_MANAGERS];
-    uint64_t heard_ms[LIMIT_MANAGERS]; /* Of each member: when its last frame came. */
-    char address[24];                  /* The id as text: all that the core needs for an address. */
+    char address[24]; /* The id as text: all that the core needs for an address. */
 
     /* The turn. */
     struct txn *txn;
@@ -39,8 +37,12 @@ struct raft_node {
     uint64_t last_index;
     uint64_t commit_index; /* Never goes back (rule 6). */
     struct log_applied applied;
-    uint64_t configured_index;               /* RAFT_CHANGE entries up to here were fed back. */
-    struct raft_configuration configuration; /* The newest in the log: in force. */
+    uint64_t configured_index; /* RAFT_CHANGE entries up to here were fed back. */
+
+    /* The newest configuration in the log: in force. */
+    struct member members[LIMIT_MANAGERS];
+    uint64_t heard_ms[LIMIT_MANAGERS]; /* Of each member: when its last frame came. */
+    size_t member_count;
     uint64_t configuration_index;
 
     uint64_t term_first; /* Leader: index of the first entry of its term (rule 2). */
@@ -70,11 +72,14 @@ int raft_node_step(struct raft_node *node, struct raft_event *event);
 int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out);
 
 /* raft_configuration.c. Decode gives *out. -EUCLEAN: the bytes are not a configuration, or none is
- * found. */
+ * found. Encode gives *out, to be freed by raft_free. */
 int raft_node_configuration_decode(struct bytes bytes, struct raft_configuration *out);
+void raft_node_configuration_encode(const struct member *members, size_t count,
+                                    struct raft_buffer *out);
 int raft_node_configuration_set(struct raft_node *node, uint64_t index, struct bytes bytes);
 int raft_node_configuration_find(struct raft_node *node);
 bool raft_node_is_sole_voter(const struct raft_node *node);
+void raft_node_note_contact(struct raft_node *node, uint64_t id);
 
 /* Note a peer's confirmation that we led when seq was sent. */
 void raft_node_note_ack(struct raft_node *node, uint64_t peer, uint64_t seq);

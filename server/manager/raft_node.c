@@ -79,10 +79,9 @@ static int store(struct raft_node *node, uint64_t index, const struct raft_entry
  * may. What goes beyond this is left out: the peer's next answer says how far it got. */
 static size_t append_budget(const struct raft_node *node, uint64_t to)
 {
-    for (size_t i = 0; i < node->config.member_count; i++)
-        if (node->members[i] == to && node->now_ms < node->heard_ms[i] + node->config.election_ms)
-            return LIMIT_APPENDS_BYTES;
-    return LIMIT_PROBE_BYTES;
+    bool answers = node->now_ms < raft_node_heard_ms(node, to) + node->config.election_ms;
+
+    return answers ? LIMIT_APPENDS_BYTES : LIMIT_PROBE_BYTES;
 }
 
 /* Send entries prev+1..prev+count, cut into frames of bounded size: each is a legal Append of its
@@ -100,7 +99,7 @@ static int send_append(struct raft_node *node, const struct raft_message *messag
         scope(buffer_fini) struct buffer entries = {0};
         struct wire_frame wire;
         size_t bytes = 0, count = 0;
-        bool known = wire_encode(message, node->config.id, &wire);
+        bool known = wire_encode(message, node->config.self, &wire);
 
         must(known);
         wire.append.prev_log_index = next - 1;
@@ -169,7 +168,7 @@ static int send_message(struct raft_node *node, const struct raft_message *messa
 
     if (message->type == RAFT_APPEND_ENTRIES)
         return err_up(send_append(node, message));
-    if (!wire_encode(message, node->config.id, &wire))
+    if (!wire_encode(message, node->config.self, &wire))
         return err_new(
             -EPROTO); /* InstallSnapshot: the log is never cut, so nobody can need one. */
     if (message->type == RAFT_APPEND_ENTRIES_RESULT) {
@@ -399,13 +398,14 @@ int raft_node_next(struct raft_node *node, uint64_t *out_index, struct log_entry
 
 /* ---- time */
 
-/* Our rank among the voters that may follow the lost leader: the first campaigns first. */
+/* Our rank among the voters that may follow the lost leader, by the order of the configuration: the
+ * first campaigns first. */
 static unsigned rank(const struct raft_node *node)
 {
     unsigned before = 0;
 
-    for (size_t i = 0; i < node->config.member_count; i++)
-        if (node->members[i] < node->config.id && node->members[i] != node->lost_leader)
+    for (size_t i = 0; i < node->member_count && node->members[i].id != node->config.self; i++)
+        if (node->members[i].role == MEMBER_VOTER && node->members[i].id != node->lost_leader)
             before++;
     return before;
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "proto/peer.pb-c.h"
+#include "server/manager/member.h"
 #include "storage/log.h"
 
 struct raft_node;
@@ -32,10 +33,13 @@ enum raft_node_outcome {
 };
 
 struct raft_node_config {
-    uint64_t id; /* This manager's, one of members. */
-    const uint64_t
-        *members; /* The first voters: the same list, in the same order, on each. Copied. */
-    size_t member_count;
+    uint64_t self; /* This manager's id. */
+
+    /* The first configuration, the same list in the same order on each of them; used only when
+     * nothing is stored yet. None: this manager joins, and waits to be told of a log. Borrowed by
+     * raft_node_open. */
+    const struct member *first;
+    size_t first_count;
     unsigned election_ms; /* A follower waits this long, to twice as long, before it campaigns. */
     unsigned heartbeat_ms;
     uint64_t seed;
@@ -46,7 +50,7 @@ struct raft_node_config {
 };
 
 /* Load from the log; an empty one gets the first configuration as its entry 1. The given
- * transaction must be committed afterwards. Gives *out. -EPERM: the log is of other members. */
+ * transaction must be committed afterwards. Gives *out. */
 int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
                    struct raft_node **out);
 void raft_node_free(struct raft_node *node);
@@ -97,6 +101,20 @@ bool raft_node_read_confirmed(const struct raft_node *node, uint64_t round);
  * committed, or as soon as it has them, instead of with the next heartbeat. */
 void raft_node_tell_commit(struct raft_node *node, uint64_t peer, uint64_t index);
 
+/* The configuration in force: the newest in the log, committed or not (Raft 4.1), in its order, and
+ * the index of its entry. Borrowed until the next call marked (turn). None while a joining manager
+ * waits. */
+const struct member *raft_node_members(const struct raft_node *node, size_t *out_count,
+                                       uint64_t *out_index);
+
+/* As the leader: the member has entries up to here, as it said itself. 0 for who is none. */
+uint64_t raft_node_match(const struct raft_node *node, uint64_t id);
+
+/* When the last frame of this member came, on the clock of raft_node_begin. For one that has not
+ * been heard: when this node was opened, or learnt of it. 0 for who is none. */
+uint64_t raft_node_heard_ms(const struct raft_node *node, uint64_t id);
+
+uint64_t raft_node_id(const struct raft_node *node);
 bool raft_node_leads(const struct raft_node *node);
 /* Leads, and has committed an entry of its own term (rule 2): only now may it answer reads. */
 bool raft_node_ready(const struct raft_node *node);

@@ -17,26 +17,17 @@ enum {
 
 static int bootstrap(struct raft_node *node)
 {
-    struct raft_configuration first;
     struct raft_buffer encoded;
     struct log_entry entry = {.term = 1, .type = RAFT_CHANGE};
     struct log_vote vote = {.term = 1};
     int r;
 
-    raft_configuration_init(&first);
-    for (size_t i = 0; i < node->config.member_count; i++) {
-        char address[24];
-
-        snprintf(address, sizeof address, "%llu", (unsigned long long)node->members[i]);
-        worked(raft_configuration_add(&first, node->members[i], address, RAFT_VOTER));
-    }
-    worked(raft_configuration_encode(&first, &encoded));
+    raft_node_configuration_encode(node->config.first, node->config.first_count, &encoded);
     entry.data = (struct bytes){encoded.base, encoded.len};
     r = log_append(node->txn, 1, &entry);
     if (r == 0)
         r = log_vote_put(node->txn, &vote);
     raft_free(encoded.base);
-    raft_configuration_close(&first);
     return err_up(r);
 }
 
@@ -85,7 +76,7 @@ static int start(struct raft_node *node, uint64_t first, const struct log_vote *
     event.start.voted_for = vote->voted_for;
     if (raft_node_is_sole_voter(node)) { /* Rule 5: it would lead the same term twice. */
         event.start.term++;
-        event.start.voted_for = node->config.id;
+        event.start.voted_for = node->config.self;
         node->term_dirty = true;
     }
     event.start.start_index = first;
@@ -103,40 +94,42 @@ static int start(struct raft_node *node, uint64_t first, const struct log_vote *
     return err_up(r);
 }
 
-/* The members are for good: a list that has grown or shrunk would be followed by nobody else. */
-static bool has_our_members(const struct raft_node *node)
+/* What is kept of the log: first..last_index. Nothing is kept but the tables, or nothing at all:
+ * then the next entry comes first. */
+static int load_bounds(struct raft_node *node, uint64_t *out_first)
 {
-    if (node->configuration.n != node->config.member_count)
-        return false;
-    for (unsigned i = 0; i < node->configuration.n; i++)
-        if (node->configuration.servers[i].id != node->members[i])
-            return false;
-    return true;
+    int r = log_applied_get(node->txn, &node->applied);
+
+    if (r == 0)
+        r = log_bounds(node->txn, out_first, &node->last_index);
+    if (r < 0)
+        return err_up(r);
+    if (r == LOG_ABSENT && node->applied.index == 0 && node->config.first_count > 0) {
+        r = bootstrap(node);
+        if (r < 0)
+            return err_up(r);
+        *out_first = node->last_index = 1;
+        return 0;
+    }
+    if (r == LOG_ABSENT) {
+        node->last_index = node->applied.index;
+        *out_first = node->applied.index + 1;
+    }
+    if (node->applied.index > node->last_index || *out_first > node->applied.index + 1)
+        return err_new(-EUCLEAN); /* The tables and the log do not meet. */
+    return 0;
 }
 
 static int load(struct raft_node *node)
 {
     struct log_vote vote;
     uint64_t first;
-    int r = log_bounds(node->txn, &first, &node->last_index);
+    int r = load_bounds(node, &first);
 
-    if (r < 0)
-        return err_up(r);
-    if (r == LOG_ABSENT) {
-        r = bootstrap(node);
-        if (r < 0)
-            return err_up(r);
-        first = node->last_index = 1;
-    }
-    r = log_vote_get(node->txn, &vote);
     if (r == 0)
-        r = log_applied_get(node->txn, &node->applied);
-    if (r == 0 && node->applied.index > node->last_index)
-        r = err_new(-EUCLEAN);
-    if (r == 0)
+        r = log_vote_get(node->txn, &vote);
+    if (r == 0 && node->last_index > 0)
         r = raft_node_configuration_find(node);
-    if (r == 0 && !has_our_members(node))
-        r = err_new(-EPERM);
     if (r < 0)
         return err_up(r);
     node->commit_index = node->applied.index;
@@ -150,7 +143,7 @@ static int init_core(struct raft_node *node)
 
     if (raft_version_number() != RAFT_VERSION_NUMBER)
         return err_new(-ELIBBAD); /* Ownership rules differ between releases: docs/consensus.md. */
-    if (raft_init(raft, NULL, NULL, node->config.id, node->address) != 0)
+    if (raft_init(raft, NULL, NULL, node->config.self, node->address) != 0)
         return err_new(-ENOMEM);
     raft->tracer = NULL; /* The default one formats every step into one static buffer. */
     raft_seed(raft, (unsigned)rng_next(&node->rng));
@@ -167,16 +160,13 @@ int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint6
     struct raft_node *node = mem_new(struct raft_node);
     int r;
 
-    must(config->member_count >= 1);
-    must(config->member_count <= LIMIT_MANAGERS);
+    must(member_id_is_valid(config->self));
+    must(config->first_count <= LIMIT_MANAGERS);
     node->config = *config;
-    memcpy(node->members, config->members, config->member_count * sizeof *node->members);
-    node->config.members = node->members;
     node->txn = txn;
     node->now_ms = now_ms;
-    raft_configuration_init(&node->configuration);
     rng_seed(&node->rng, config->seed);
-    snprintf(node->address, sizeof node->address, "%llu", (unsigned long long)config->id);
+    snprintf(node->address, sizeof node->address, "%llu", (unsigned long long)config->self);
     r = init_core(node);
     if (r < 0) {
         free(node);
@@ -198,6 +188,5 @@ void raft_node_free(struct raft_node *node)
     if (!node)
         return;
     raft_close(&node->raft, NULL);
-    raft_configuration_close(&node->configuration);
     free(node);
 }

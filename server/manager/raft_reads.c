@@ -61,7 +61,7 @@ static int tell_commit(struct raft_node *node, struct raft_peer *peer)
     message.append_entries.prev_log_index = match;
     message.append_entries.prev_log_term = term;
     message.append_entries.leader_commit = node->commit_index;
-    known = wire_encode(&message, node->config.id, &wire);
+    known = wire_encode(&message, node->config.self, &wire);
     must(known);
     wire.append.seq = ++node->seq;
     node->config.send(node->config.context, peer->id, &wire.frame);
@@ -90,19 +90,19 @@ int raft_node_read(struct raft_node *node, uint64_t *out_round, uint64_t *out_in
         return RAFT_NODE_NOT_LEADER;
     *out_index = node->commit_index;
     *out_round = ++node->seq;
-    wire_encode_ping(node->config.id, raft_node_term(node), *out_round, &ping);
-    for (unsigned i = 0; i < node->configuration.n; i++) {
-        const struct raft_server *server = &node->configuration.servers[i];
+    wire_encode_ping(node->config.self, raft_node_term(node), *out_round, &ping);
+    for (size_t i = 0; i < node->member_count; i++) {
+        const struct member *member = &node->members[i];
 
-        if (server->role == RAFT_VOTER && server->id != node->config.id)
-            node->config.send(node->config.context, server->id, &ping.frame);
+        if (member->role == MEMBER_VOTER && member->id != node->config.self)
+            node->config.send(node->config.context, member->id, &ping.frame);
     }
     return 0;
 }
 
 static bool has_acked(const struct raft_node *node, uint64_t id, uint64_t round)
 {
-    if (id == node->config.id)
+    if (id == node->config.self)
         return true;
     for (size_t i = 0; i < node->peer_count; i++)
         if (node->peers[i].id == id)
@@ -116,13 +116,13 @@ bool raft_node_read_confirmed(const struct raft_node *node, uint64_t round)
 
     if (!raft_node_ready(node))
         return false;
-    for (unsigned i = 0; i < node->configuration.n; i++) {
-        const struct raft_server *server = &node->configuration.servers[i];
+    for (size_t i = 0; i < node->member_count; i++) {
+        const struct member *member = &node->members[i];
 
-        if (server->role != RAFT_VOTER)
+        if (member->role != MEMBER_VOTER)
             continue;
         voters++;
-        acked += has_acked(node, server->id, round);
+        acked += has_acked(node, member->id, round);
     }
     return acked > voters / 2;
 }

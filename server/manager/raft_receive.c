@@ -31,7 +31,7 @@ static void refuse_stale(struct raft_node *node, uint64_t to)
     message.append_entries_result.version = 2;
     message.append_entries_result.term = raft_current_term(&node->raft);
     message.append_entries_result.rejected = 1;
-    known = wire_encode(&message, node->config.id, &wire);
+    known = wire_encode(&message, node->config.self, &wire);
     must(known);
     wire.append_result.stale = true;
     node->config.send(node->config.context, to, &wire.frame);
@@ -288,23 +288,13 @@ static void receive_ping(struct raft_node *node, uint64_t from, const Peer__Ping
 
     if (ping->term < raft_current_term(&node->raft))
         return; /* A newer term is known: it must not be confirmed. */
-    wire_encode_pong(node->config.id, ping->term, ping->seq, &pong);
+    wire_encode_pong(node->config.self, ping->term, ping->seq, &pong);
     node->config.send(node->config.context, from, &pong.frame);
 }
 
 static bool is_member(const struct raft_node *node, uint64_t id)
 {
-    for (unsigned i = 0; i < node->configuration.n; i++)
-        if (node->configuration.servers[i].id == id)
-            return id != node->config.id;
-    return false;
-}
-
-static void note_contact(struct raft_node *node, uint64_t id)
-{
-    for (size_t i = 0; i < node->config.member_count; i++)
-        if (node->members[i] == id)
-            node->heard_ms[i] = node->now_ms;
+    return id != node->config.self && member_find(node->members, node->member_count, id);
 }
 
 int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
@@ -315,7 +305,7 @@ int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
     must(node->txn);
     if (!is_member(node, frame->from))
         return RAFT_NODE_REFUSED;
-    note_contact(node, frame->from);
+    raft_node_note_contact(node, frame->from);
     if (frame->body_case == PEER__PEER_FRAME__BODY_PING) {
         receive_ping(node, frame->from, frame->ping);
         return 0;

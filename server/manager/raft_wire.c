@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/limits.h"
+#include "server/manager/member.h"
 
 /* Versions of the messages that this manager understands: what raft.h of 0.22.1 defines. A newer
  * one would mean a peer with another library. */
@@ -250,11 +251,26 @@ static bool configuration_is_whole(struct bytes bytes)
     return true;
 }
 
+static bool is_member(const struct raft_server *server)
+{
+    struct member member;
+
+    return member_id_is_valid(server->id) && member_parse(server->address, &member) == 0;
+}
+
 bool wire_decode_configuration(struct bytes bytes, struct raft_configuration *out)
 {
     struct raft_buffer buffer = {.base = (void *)bytes.base, .len = bytes.len};
 
-    return configuration_is_whole(bytes) && raft_configuration_decode(&buffer, out) == 0;
+    if (!configuration_is_whole(bytes) || raft_configuration_decode(&buffer, out) != 0)
+        return false;
+    for (unsigned i = 0; i < out->n; i++) {
+        if (is_member(&out->servers[i]))
+            continue;
+        raft_configuration_close(out);
+        return false;
+    }
+    return true;
 }
 
 bool wire_decode(const Peer__PeerFrame *frame, const char *address, struct raft_message *out)

@@ -33,8 +33,9 @@ void wire_encode_pong(uint64_t from, uint64_t term, uint64_t seq, struct wire_fr
 /* Is it a message of libraft's? Pings, pongs and forwarded calls are ours. */
 bool wire_is_raft(const Peer__PeerFrame *frame);
 
-/* Decode a configuration: libraft's own decoder reads on behind the end of what was cut short.
- * False, and nothing to close: these bytes are none. */
+/* Decode a configuration, every server of which is a member as member_parse has it: libraft's own
+ * decoder reads on behind the end of what was cut short. False, and nothing to close: these bytes
+ * are none. */
 bool wire_decode_configuration(struct bytes bytes, struct raft_configuration *out);
 
 /* Decode everything but the entries. The message borrows `address`. False: not a Raft message, or

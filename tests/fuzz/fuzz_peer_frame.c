@@ -29,7 +29,11 @@ struct world {
     uint64_t now_ms;
 };
 
-static const uint64_t members[MEMBERS] = {1, 2, 3};
+static const char *const records[MEMBERS] = {"m1 a h1 3 2 1 -", "m2 b h2 3 2 1 -",
+                                             "m3 c h3 3 2 1 -"};
+static struct member members[MEMBERS] = {{.id = 1, .role = MEMBER_VOTER},
+                                         {.id = 2, .role = MEMBER_VOTER},
+                                         {.id = 3, .role = MEMBER_VOTER}};
 static struct env *env;
 
 /* Opened once, with the files unlinked at once: nothing is ever committed. */
@@ -39,6 +43,8 @@ static void open_once(void)
 
     if (env)
         return;
+    for (size_t i = 0; i < MEMBERS; i++)
+        worked(member_parse(records[i], &members[i]));
     must(mkdtemp(dir) != NULL);
     must(env_open(dir, (size_t)64 << 20, table_names, TABLE_COUNT, &env) == 0);
     snprintf(path, sizeof path, "%s/data.mdb", dir);
@@ -268,9 +274,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     scope(txn_abort) struct txn *txn = NULL;
     struct world world = {.source = {data, size}, .now_ms = 1000};
     struct raft_node_config config = {
-        .id = 1,
-        .members = members,
-        .member_count = MEMBERS,
+        .self = 1,
+        .first = members,
+        .first_count = MEMBERS,
         .election_ms = 300,
         .heartbeat_ms = 50,
         .seed = 1,

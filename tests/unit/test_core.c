@@ -32,7 +32,7 @@ struct server {
 };
 
 static const uint64_t ids[CORES] = {1, 2, 3};
-static const char *const addresses[CORES] = {"m1:4511", "m2:4511", "m3:4511"};
+static struct member members[CORES];
 static struct server servers[CORES];
 static struct list network;
 static uint64_t now_ms;
@@ -66,9 +66,8 @@ static void start(struct server *server)
 {
     struct core_config config = {
         .id = server->id,
-        .members = ids,
-        .member_count = CORES,
-        .rpc_addresses = addresses,
+        .first = members,
+        .first_count = CORES,
         .region = "us-east-1",
         .account = "000000000000",
         .env = server->env,
@@ -465,10 +464,24 @@ static size_t running_in_tables(void)
 
 /* ---- set up, tear down */
 
+static void describe(struct member *out, uint64_t id)
+{
+    *out = (struct member){.id = id,
+                           .role = MEMBER_VOTER,
+                           .zone = "a",
+                           .peer_port = 4512,
+                           .rpc_port = 4511,
+                           .api_port = 4510};
+    snprintf(out->name, sizeof out->name, "m%d", (int)id);
+    snprintf(out->host, sizeof out->host, "m%d", (int)id);
+}
+
 static void set_up(void)
 {
     list_init(&network);
     now_ms = 1000;
+    for (size_t i = 0; i < CORES; i++)
+        describe(&members[i], ids[i]);
     for (size_t i = 0; i < CORES; i++) {
         struct server *server = &servers[i];
 

@@ -79,13 +79,20 @@ static bool is_ready(void)
 
 static void core_up(void)
 {
-    static const uint64_t members[] = {1};
-    static const char *const addresses[] = {"127.0.0.1:4511"};
+    static const struct member self = {
+        .id = 1,
+        .role = MEMBER_VOTER,
+        .name = "m1",
+        .zone = "a",
+        .host = "127.0.0.1",
+        .peer_port = 4512,
+        .rpc_port = 4511,
+        .api_port = 4510,
+    };
     struct core_config config = {
         .id = 1,
-        .members = members,
-        .member_count = 1,
-        .rpc_addresses = addresses,
+        .first = &self,
+        .first_count = 1,
         .region = "us-east-1",
         .account = "000000000000",
         .env = env,
