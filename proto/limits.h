@@ -52,6 +52,8 @@
 #define LIMIT_PROBE_BYTES   (64u << 10) /* The same to a peer that does not answer. */
 #define LIMIT_COMMAND_BYTES (1u << 20)  /* One log entry. */
 #define LIMIT_UNCOMMITTED   8192u       /* Entries; beyond it proposals are refused. */
+#define LIMIT_KEPT_ENTRIES  8192u       /* Applied ones, kept for followers that are behind. */
+#define LIMIT_TRIM_ENTRIES  1000u       /* Removed in one turn. */
 #define LIMIT_MANAGERS      7u
 
 /* Tokens to join with. */

@@ -57,6 +57,8 @@ int log_format(struct txn *txn)
         return err_up(r);
     if (format > LOG_FORMAT)
         return err_new(-EPROTONOSUPPORT);
+    if (format != 0 && format < LOG_FORMAT)
+        return err_new(-EPROTOTYPE);
     if (format == LOG_FORMAT)
         return 0;
     format = LOG_FORMAT;
@@ -206,6 +208,33 @@ int log_truncate(struct txn *txn, uint64_t index)
     }
 }
 
+int log_trim(struct txn *txn, uint64_t up_to, uint64_t max_count, uint64_t *out_removed)
+{
+    scope(cursor_close) struct cursor *cursor = NULL;
+    struct bytes found, value;
+    uint64_t removed = 0;
+    int r = cursor_open(txn, TABLE_LOG, &cursor);
+
+    if (r < 0)
+        return err_up(r);
+    for (; removed < max_count; removed++) {
+        r = cursor_seek(cursor, (struct bytes){0}, &found, &value);
+        if (r == ENV_ABSENT)
+            break;
+        if (r < 0)
+            return err_up(r);
+        if (found.len != 8)
+            return err_new(-EUCLEAN);
+        if (be64_get(found.base) > up_to)
+            break;
+        r = cursor_del(cursor);
+        if (r < 0)
+            return err_up(r);
+    }
+    *out_removed = removed;
+    return 0;
+}
+
 int log_get(struct txn *txn, uint64_t index, struct log_entry *out)
 {
     struct bytes value;
@@ -244,4 +273,38 @@ int log_walk(struct txn *txn, uint64_t from,
         r = cursor_next(cursor, &found, &value);
     }
     return r == ENV_ABSENT ? 0 : err_up(r);
+}
+
+static int count_verified(void *context, uint64_t index, const struct log_entry *entry)
+{
+    (void)entry;
+    *(uint64_t *)context = index + 1;
+    return 0;
+}
+
+int log_verify(struct txn *txn, uint64_t *out_index)
+{
+    uint64_t first, last;
+    int r = log_bounds(txn, &first, &last);
+
+    if (r != 0)
+        return r < 0 ? err_up(r) : 0;
+    *out_index = first;
+    return err_up(log_walk(txn, first, count_verified, out_index));
+}
+
+int log_install(struct txn *txn, const struct log_head *head)
+{
+    uint64_t format = LOG_FORMAT;
+    int r = words_put(txn, "format", &format, 1);
+
+    if (r == 0)
+        r = words_put(txn, "owner", &head->owner, 1);
+    if (r == 0)
+        r = log_vote_put(txn, &head->vote);
+    if (r == 0)
+        r = log_applied_put(txn, &head->applied);
+    if (r == 0)
+        r = log_configuration_put(txn, head->configuration);
+    return err_up(r);
 }

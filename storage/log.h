@@ -12,8 +12,8 @@
 
 #include "storage/env.h"
 
-/* Of this format. A database written by a newer one is refused. */
-enum { LOG_FORMAT = 1 };
+/* Of this format. Format 1 named its managers in flags; its log cannot be read as one of this. */
+enum { LOG_FORMAT = 2 };
 
 enum log_outcome {
     LOG_ABSENT = 1, /* No entry at this index; nothing stored yet. */
@@ -38,7 +38,8 @@ struct log_applied {
     uint64_t configuration_index; /* Of the newest applied configuration, 0: none. */
 };
 
-/* Write or check the format version. -EPROTONOSUPPORT: the database is of a newer format. */
+/* Write or check the format version. -EPROTONOSUPPORT: the database is of a newer format.
+ * -EPROTOTYPE: of an older one that is not read any more. */
 int log_format(struct txn *txn);
 
 /* Write or check whose state this is. -EPERM: another manager's; two under one id would vote twice
@@ -64,8 +65,25 @@ int log_append(struct txn *txn, uint64_t index, const struct log_entry *entry);
 /* Remove every entry from index on. */
 int log_truncate(struct txn *txn, uint64_t index);
 
+/* Remove the first entries, up to and with up_to but at most max_count of them; so many were. */
+int log_trim(struct txn *txn, uint64_t up_to, uint64_t max_count, uint64_t *out_removed);
+
 /* Read one entry. LOG_ABSENT: there is none. -EUCLEAN: its checksum does not fit. */
 int log_get(struct txn *txn, uint64_t index, struct log_entry *out);
+
+/* Read every entry. -EUCLEAN: the one at *out_index is damaged or missing. */
+int log_verify(struct txn *txn, uint64_t *out_index);
+
+/* What stands beside the tables of an image that becomes a manager's state, with an empty log. */
+struct log_head {
+    uint64_t owner;
+    struct log_vote vote;
+    struct log_applied applied;
+    struct bytes configuration;
+};
+
+/* Write it, and the format, into a database that has none of it, or another manager's. */
+int log_install(struct txn *txn, const struct log_head *head);
 
 /* Walk the entries from an index on; `each` returns 0 to go on, or -errno, which is passed up. */
 int log_walk(struct txn *txn, uint64_t from,

@@ -358,6 +358,10 @@ static int failed(const char *what, const char *where, int r)
 
     if (r == -EPROTONOSUPPORT)
         why = "it was written by a newer version";
+    if (r == -EPROTOTYPE)
+        why =
+            "it was written by an older version, before managers could join and leave, and cannot "
+            "be read any more";
     if (r == -EPERM)
         why = "it is the state of another manager";
     if (r == -EUCLEAN)

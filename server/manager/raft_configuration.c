@@ -66,9 +66,12 @@ int raft_node_configuration_find(struct raft_node *node)
 {
     struct log_entry entry;
     struct bytes stored;
+    uint64_t end = node->applied.configuration_index + 1;
     int r;
 
-    for (uint64_t index = node->last_index; index > node->applied.configuration_index; index--) {
+    if (end < node->first_index)
+        end = node->first_index;
+    for (uint64_t index = node->last_index; index >= end; index--) {
         r = log_get(node->txn, index, &entry);
         if (r < 0)
             return err_up(r);
@@ -131,6 +134,11 @@ uint64_t raft_node_heard_ms(const struct raft_node *node, uint64_t id)
         if (node->members[i].id == id)
             return node->heard_ms[i];
     return 0;
+}
+
+bool raft_node_is_member(const struct raft_node *node)
+{
+    return member_find(node->members, node->member_count, node->config.self) != NULL;
 }
 
 uint64_t raft_node_id(const struct raft_node *node)

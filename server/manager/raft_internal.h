@@ -34,7 +34,10 @@ struct raft_node {
     uint64_t owed;        /* Durable up to here, the core does not know yet; 0: nothing owed. */
 
     /* The log and the tables. */
+    uint64_t first_index; /* Of the entries kept; last_index + 1: none. */
     uint64_t last_index;
+    uint64_t trim_to;      /* The core has forgotten the entries up to here. */
+    uint64_t hold_index;   /* An image of ours ends there: no trimming beyond. */
     uint64_t commit_index; /* Never goes back (rule 6). */
     struct log_applied applied;
     uint64_t configured_index; /* RAFT_CHANGE entries up to here were fed back. */
@@ -46,6 +49,17 @@ struct raft_node {
     uint64_t configuration_index;
 
     uint64_t term_first; /* Leader: index of the first entry of its term (rule 2). */
+
+    /* Leadership transfer; to 0: none under way. */
+    struct {
+        uint64_t to, began_ms;
+        bool sent;
+    } transfer;
+
+    /* The ticket: an image to be fetched from this leader. Index 0: none. */
+    struct {
+        uint64_t leader, term, index;
+    } wanted;
 
     /* Reads. */
     uint64_t seq; /* Of the newest Append or Ping sent. */
@@ -68,7 +82,19 @@ struct raft_node {
  * or the core refused what it must take. */
 int raft_node_step(struct raft_node *node, struct raft_event *event);
 
-/* Term of the entry at an index, 0 for index 0 or one that is not there. */
+int raft_node_submit_entries(struct raft_node *node, struct raft_entry *entries, unsigned count);
+
+/* raft_open.c. Rule 10: begin anew from what is stored in this transaction, with this vote. */
+int raft_node_reopen(struct raft_node *node, const struct log_vote *vote);
+
+/* raft_members.c. */
+int raft_node_pump_transfer(struct raft_node *node);
+
+/* raft_trim.c. */
+int raft_node_trim(struct raft_node *node);
+
+/* Term of the entry at an index, or of the newest applied one; 0 for index 0 or one that is not
+ * there. */
 int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out);
 
 /* raft_configuration.c. Decode gives *out. -EUCLEAN: the bytes are not a configuration, or none is

@@ -36,6 +36,8 @@ int raft_node_term_at(struct raft_node *node, uint64_t index, uint64_t *out)
         return err_up(r);
     if (r == 0)
         *out = entry.term;
+    else if (index == node->applied.index)
+        *out = node->applied.term; /* The tables have come without their log. */
     return 0;
 }
 
@@ -159,6 +161,26 @@ static int lower_hint(struct raft_node *node, const struct raft_event *event,
     return 0;
 }
 
+/* What can be fetched from us is as new as our tables, not as the core's last snapshot. */
+static int send_ticket(struct raft_node *node, const struct raft_message *message)
+{
+    struct wire_frame wire;
+    struct bytes configuration;
+    bool known = wire_encode(message, node->config.self, &wire);
+    int r = log_configuration_get(node->txn, &configuration);
+
+    must(known);
+    if (r != 0)
+        return r < 0 ? err_up(r) : err_new(-EUCLEAN);
+    wire.install.last_index = node->applied.index;
+    wire.install.last_term = node->applied.term;
+    wire.install.configuration_index = node->applied.configuration_index;
+    wire.install.configuration =
+        (ProtobufCBinaryData){configuration.len, (uint8_t *)configuration.base};
+    node->config.send(node->config.context, message->server_id, &wire.frame);
+    return 0;
+}
+
 static int send_message(struct raft_node *node, const struct raft_message *message,
                         const struct raft_event *event)
 {
@@ -168,9 +190,10 @@ static int send_message(struct raft_node *node, const struct raft_message *messa
 
     if (message->type == RAFT_APPEND_ENTRIES)
         return err_up(send_append(node, message));
+    if (message->type == RAFT_INSTALL_SNAPSHOT)
+        return err_up(send_ticket(node, message));
     if (!wire_encode(message, node->config.self, &wire))
-        return err_new(
-            -EPROTO); /* InstallSnapshot: the log is never cut, so nobody can need one. */
+        return err_new(-EPROTO);
     if (message->type == RAFT_APPEND_ENTRIES_RESULT) {
         r = lower_hint(node, event, &wire.append_result);
         if (r < 0)
@@ -185,13 +208,13 @@ static int send_message(struct raft_node *node, const struct raft_message *messa
     return 0;
 }
 
-static int submit_entries(struct raft_node *node, struct raft_entry *entries, unsigned count)
+int raft_node_submit_entries(struct raft_node *node, struct raft_entry *entries, unsigned count)
 {
     struct raft_event event = {.type = RAFT_SUBMIT};
 
     event.submit.entries = entries;
     event.submit.n = count;
-    return raft_node_step(node, &event);
+    return err_up(raft_node_step(node, &event));
 }
 
 /* Rule 2: nothing is read and no membership changed before an entry of the own term is committed.
@@ -213,7 +236,7 @@ static int lead(struct raft_node *node)
     barrier.buf = (struct raft_buffer){zeroes, sizeof zeroes};
     barrier.batch = zeroes;
     node->term_first = node->last_index + 1;
-    return err_up(submit_entries(node, &barrier, 1));
+    return err_up(raft_node_submit_entries(node, &barrier, 1));
 }
 
 static int carry_out(struct raft_node *node, const struct raft_event *event,
@@ -261,6 +284,7 @@ int raft_node_step(struct raft_node *node, struct raft_event *event)
     if (!state_changed)
         return 0;
     node->term_first = 0;
+    node->transfer.to = 0;
     raft_node_forget_acks(node);
     return raft_node_leads(node) ? err_up(lead(node)) : 0;
 }
@@ -288,7 +312,11 @@ int raft_node_end(struct raft_node *node)
     int r = 0;
 
     must(node->txn);
-    r = raft_node_tell_commits(node);
+    r = raft_node_pump_transfer(node);
+    if (r == 0)
+        r = raft_node_tell_commits(node);
+    if (r == 0 && node->stored_from != 0)
+        r = raft_node_trim(node);
     if (r < 0)
         return err_up(r);
     if (node->term_dirty) {
@@ -323,7 +351,9 @@ size_t raft_node_room(const struct raft_node *node)
 {
     uint64_t waiting = node->last_index - node->commit_index;
 
-    return raft_node_leads(node) && waiting < LIMIT_UNCOMMITTED ? LIMIT_UNCOMMITTED - waiting : 0;
+    if (!raft_node_leads(node) || raft_node_transferring(node) || waiting >= LIMIT_UNCOMMITTED)
+        return 0;
+    return LIMIT_UNCOMMITTED - waiting;
 }
 
 int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_t count,
@@ -345,7 +375,7 @@ int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_
         entries[i].batch = (void *)commands[0].base;
     }
     *out_first = node->last_index + 1;
-    r = submit_entries(node, entries, (unsigned)count);
+    r = raft_node_submit_entries(node, entries, (unsigned)count);
     free(entries);
     return err_up(r);
 }
@@ -501,6 +531,11 @@ uint64_t raft_node_leader(const struct raft_node *node)
 uint64_t raft_node_term(const struct raft_node *node)
 {
     return raft_current_term((struct raft *)&node->raft);
+}
+
+uint64_t raft_node_first_index(const struct raft_node *node)
+{
+    return node->first_index;
 }
 
 uint64_t raft_node_last_index(const struct raft_node *node)

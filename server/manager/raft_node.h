@@ -27,9 +27,12 @@ struct raft_node;
 
 enum raft_node_outcome {
     RAFT_NODE_NOT_LEADER = 1, /* Nothing was submitted. */
-    RAFT_NODE_BUSY,           /* LIMIT_UNCOMMITTED entries wait already. */
+    RAFT_NODE_BUSY,           /* LIMIT_UNCOMMITTED entries wait already; or see below. */
     RAFT_NODE_NONE,           /* No further committed entry. */
     RAFT_NODE_REFUSED,        /* The frame contradicts itself, this library or what is committed. */
+    RAFT_NODE_ABSENT,         /* No such member. */
+    RAFT_NODE_EXISTS,         /* It is one already, or in that role. */
+    RAFT_NODE_LAST_VOTER,     /* Nobody would be left to vote. */
 };
 
 struct raft_node_config {
@@ -43,6 +46,7 @@ struct raft_node_config {
     unsigned election_ms; /* A follower waits this long, to twice as long, before it campaigns. */
     unsigned heartbeat_ms;
     uint64_t seed;
+    uint64_t keep_entries; /* Applied ones, for followers that are behind. 0: LIMIT_KEPT_ENTRIES. */
 
     /* A frame to a peer. Borrows it during the call; hold what is made of it until the commit. */
     void (*send)(void *context, uint64_t to, const Peer__PeerFrame *frame);
@@ -54,6 +58,12 @@ struct raft_node_config {
 int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
                    struct raft_node **out);
 void raft_node_free(struct raft_node *node);
+
+/* Before opening, when the other voters are lost for good: make this manager the only member, by an
+ * entry at *out_index behind all that it has, 2^20 terms on. All entries here will be committed:
+ * what the lost ones had acknowledged beyond them is lost. RAFT_NODE_ABSENT: nothing is stored here
+ * that one could go on from. */
+int raft_node_recover(struct txn *txn, const struct member *self, uint64_t *out_index);
 
 /* Begin a turn at a time that never goes back. Borrows txn until raft_node_end. */
 int raft_node_begin(struct raft_node *node, struct txn *txn, uint64_t now_ms);
@@ -85,6 +95,35 @@ int raft_node_submit(struct raft_node *node, const struct bytes *commands, size_
  * caller applies it in the same transaction. Entries that are Raft's own are passed over. */
 int raft_node_next(struct raft_node *node, uint64_t *out_index, struct log_entry *out);
 
+/* (turn) Change the members (Raft 4.1), one at a time: add one as a stand-by, give one another
+ * role, leave one out. In force at once; done when the entry at *out_index is applied here, undone
+ * if it is lost with this leadership. A leader that leaves itself out, or makes itself a stand-by,
+ * steps down then. RAFT_NODE_BUSY: not ready, a change is not yet applied, or leadership is being
+ * transferred. Whether it is wise is members.h's question. */
+int raft_node_add(struct raft_node *node, const struct member *member, uint64_t *out_index);
+int raft_node_assign(struct raft_node *node, uint64_t id, enum member_role role,
+                     uint64_t *out_index);
+int raft_node_remove(struct raft_node *node, uint64_t id, uint64_t *out_index);
+
+/* (turn) Hand leadership to a voter (Raft 3.10), or to the one that has most if id is 0: nothing
+ * more is submitted (room is 0), and as soon as it has everything it is told to campaign. Given up
+ * after the election timeout. RAFT_NODE_ABSENT: not another voter, or there is none. */
+int raft_node_transfer(struct raft_node *node, uint64_t id);
+bool raft_node_transferring(const struct raft_node *node);
+
+/* Images (Raft 5.1), which travel and are adopted elsewhere: this node then is opened again. The
+ * leader of this term has no entries for us any more: fetch one from it, at *out_index or later. */
+bool raft_node_snapshot_wanted(const struct raft_node *node, uint64_t *out_leader,
+                               uint64_t *out_index);
+
+/* May an image as of this entry replace our state? Not if it has nothing new: our log has the
+ * entry, or we know more to be committed. */
+int raft_node_installs(struct raft_node *node, uint64_t index, uint64_t term, bool *out);
+
+/* Keep the entries after this index, which an image being fetched from us ends with, until
+ * released: UINT64_MAX. */
+void raft_node_hold(struct raft_node *node, uint64_t index);
+
 /* (turn) The connection to this peer was reset or refused: if it led, campaign early, ranked
  * (Raft 9.6 keeps a false alarm harmless). */
 void raft_node_peer_lost(struct raft_node *node, uint64_t peer);
@@ -115,12 +154,15 @@ uint64_t raft_node_match(const struct raft_node *node, uint64_t id);
 uint64_t raft_node_heard_ms(const struct raft_node *node, uint64_t id);
 
 uint64_t raft_node_id(const struct raft_node *node);
+/* Is this node in the configuration in force? One that was never told of any is not. */
+bool raft_node_is_member(const struct raft_node *node);
 bool raft_node_leads(const struct raft_node *node);
 /* Leads, and has committed an entry of its own term (rule 2): only now may it answer reads. */
 bool raft_node_ready(const struct raft_node *node);
 bool raft_node_is_candidate(const struct raft_node *node);
 uint64_t raft_node_leader(const struct raft_node *node); /* 0: none known. */
 uint64_t raft_node_term(const struct raft_node *node);
+uint64_t raft_node_first_index(const struct raft_node *node); /* Of the entries kept. */
 uint64_t raft_node_last_index(const struct raft_node *node);
 uint64_t raft_node_commit_index(const struct raft_node *node);
 uint64_t raft_node_applied_index(const struct raft_node *node);

@@ -65,11 +65,11 @@ static int start_metadata(struct raft_node *node, struct raft_snapshot_metadata 
     return 0;
 }
 
-static int start(struct raft_node *node, uint64_t first, const struct log_vote *vote)
+static int start(struct raft_node *node, const struct log_vote *vote)
 {
     struct raft_event event = {.type = RAFT_START};
     struct raft_snapshot_metadata metadata = {0};
-    struct loading loading = {.first = first};
+    struct loading loading = {.first = node->first_index};
     int r;
 
     event.start.term = vote->term;
@@ -79,11 +79,11 @@ static int start(struct raft_node *node, uint64_t first, const struct log_vote *
         event.start.voted_for = node->config.self;
         node->term_dirty = true;
     }
-    event.start.start_index = first;
-    event.start.n_entries = (unsigned)(node->last_index - first + 1);
+    event.start.start_index = node->first_index;
+    event.start.n_entries = (unsigned)(node->last_index - node->first_index + 1);
     loading.entries = mem_new_array(struct raft_entry, event.start.n_entries);
     event.start.entries = loading.entries;
-    r = log_walk(node->txn, first, load_entry, &loading);
+    r = log_walk(node->txn, node->first_index, load_entry, &loading);
     if (r == 0 && node->applied.index > 0) {
         r = start_metadata(node, &metadata);
         event.start.metadata = &metadata;
@@ -96,26 +96,26 @@ static int start(struct raft_node *node, uint64_t first, const struct log_vote *
 
 /* What is kept of the log: first..last_index. Nothing is kept but the tables, or nothing at all:
  * then the next entry comes first. */
-static int load_bounds(struct raft_node *node, uint64_t *out_first)
+static int load_bounds(struct raft_node *node)
 {
     int r = log_applied_get(node->txn, &node->applied);
 
     if (r == 0)
-        r = log_bounds(node->txn, out_first, &node->last_index);
+        r = log_bounds(node->txn, &node->first_index, &node->last_index);
     if (r < 0)
         return err_up(r);
     if (r == LOG_ABSENT && node->applied.index == 0 && node->config.first_count > 0) {
         r = bootstrap(node);
         if (r < 0)
             return err_up(r);
-        *out_first = node->last_index = 1;
+        node->first_index = node->last_index = 1;
         return 0;
     }
     if (r == LOG_ABSENT) {
         node->last_index = node->applied.index;
-        *out_first = node->applied.index + 1;
+        node->first_index = node->applied.index + 1;
     }
-    if (node->applied.index > node->last_index || *out_first > node->applied.index + 1)
+    if (node->applied.index > node->last_index || node->first_index > node->applied.index + 1)
         return err_new(-EUCLEAN); /* The tables and the log do not meet. */
     return 0;
 }
@@ -123,8 +123,7 @@ static int load_bounds(struct raft_node *node, uint64_t *out_first)
 static int load(struct raft_node *node)
 {
     struct log_vote vote;
-    uint64_t first;
-    int r = load_bounds(node, &first);
+    int r = load_bounds(node);
 
     if (r == 0)
         r = log_vote_get(node->txn, &vote);
@@ -134,7 +133,8 @@ static int load(struct raft_node *node)
         return err_up(r);
     node->commit_index = node->applied.index;
     node->configured_index = node->applied.index;
-    return err_up(start(node, first, &vote));
+    node->trim_to = node->first_index - 1;
+    return err_up(start(node, &vote));
 }
 
 static int init_core(struct raft_node *node)
@@ -154,6 +154,23 @@ static int init_core(struct raft_node *node)
     return 0;
 }
 
+int raft_node_reopen(struct raft_node *node, const struct log_vote *vote)
+{
+    int r;
+
+    raft_close(&node->raft, NULL);
+    r = init_core(node);
+    if (r < 0)
+        return err_up(r);
+    node->term_dirty = true;
+    node->stored_from = 0; /* What is stored in this turn the core takes for durable: so it is, when
+                              anything leaves. */
+    node->trim_to = node->first_index - 1;
+    node->wanted.index = 0;
+    node->heard.id = 0;
+    return err_up(start(node, vote));
+}
+
 int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
                    struct raft_node **out)
 {
@@ -165,6 +182,9 @@ int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint6
     node->config = *config;
     node->txn = txn;
     node->now_ms = now_ms;
+    node->hold_index = UINT64_MAX;
+    if (node->config.keep_entries == 0)
+        node->config.keep_entries = LIMIT_KEPT_ENTRIES;
     rng_seed(&node->rng, config->seed);
     snprintf(node->address, sizeof node->address, "%llu", (unsigned long long)config->self);
     r = init_core(node);

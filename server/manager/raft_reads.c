@@ -55,7 +55,7 @@ static int tell_commit(struct raft_node *node, struct raft_peer *peer)
     if (raft_match_index(&node->raft, peer->id, &match) != 0 || match <= peer->told)
         return 0;
     r = raft_node_term_at(node, match, &term);
-    if (r < 0)
+    if (r < 0 || term == 0) /* 0: the entry is not kept any more. */
         return err_up(r);
     message.append_entries.term = raft_current_term(&node->raft);
     message.append_entries.prev_log_index = match;

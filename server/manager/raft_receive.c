@@ -177,6 +177,21 @@ static int feed_above_commit(struct raft_node *node, struct raft_message *messag
     return err_up(feed_part(node, message, append, 0, 0));
 }
 
+/* An Append that fits our log: the leader has entries for us after all. */
+static int forget_ticket(struct raft_node *node, const Peer__Append *append)
+{
+    uint64_t term = 0;
+    int r = 0;
+
+    if (node->wanted.index == 0)
+        return 0;
+    if (append->prev_log_index > node->commit_index)
+        r = raft_node_term_at(node, append->prev_log_index, &term);
+    if (append->prev_log_index <= node->commit_index || term == append->prev_log_term)
+        node->wanted.index = 0;
+    return err_up(r);
+}
+
 static int receive_append(struct raft_node *node, struct raft_message *message,
                           const Peer__Append *append)
 {
@@ -200,6 +215,9 @@ static int receive_append(struct raft_node *node, struct raft_message *message,
     node->lost_leader = 0; /* A leader speaks. */
     node->leader_heard_ms = node->now_ms;
     note_heard(node, message->server_id, message->append_entries.term, append->seq);
+    r = forget_ticket(node, append);
+    if (r < 0)
+        return err_up(r);
     if (append->prev_log_index < node->commit_index)
         return err_up(feed_above_commit(node, message, append));
     return err_up(feed_split(node, message, append, 0));
@@ -262,10 +280,74 @@ static int receive_append_result(struct raft_node *node, struct raft_message *me
     return err_up(feed(node, message));
 }
 
+/* Is a leader there, as far as a server knows that does not vote? The core never forgets one then.
+ */
+static bool hears_a_leader(const struct raft_node *node)
+{
+    return raft_node_leader(node) != 0 && node->lost_leader == 0 &&
+           node->now_ms < node->leader_heard_ms + node->config.election_ms;
+}
+
+/* Rule 10: we are no voter as far as our log goes, but may be one by an entry that we lack; without
+ * our vote nobody might ever lead who could send it. Any server may vote, once a term, for a log
+ * that is not behind its own (Raft 4.1). */
+static int may_vote_unasked(struct raft_node *node, const struct raft_request_vote *vote, bool *out)
+{
+    const struct member *self = member_find(node->members, node->member_count, node->config.self);
+    uint64_t term = raft_current_term(&node->raft), last_term;
+    int r = raft_node_term_at(node, node->last_index, &last_term);
+
+    *out = false;
+    if (r < 0)
+        return err_up(r);
+    if ((self && self->role == MEMBER_VOTER) || raft_state(&node->raft) != RAFT_FOLLOWER)
+        return 0;
+    if ((hears_a_leader(node) && !vote->disrupt_leader) || vote->term < term)
+        return 0;
+    if (!vote->pre_vote && vote->term == term && raft_voted_for(&node->raft) != 0 &&
+        raft_voted_for(&node->raft) != vote->candidate_id)
+        return 0;
+    *out = vote->last_log_term > last_term ||
+           (vote->last_log_term == last_term && vote->last_log_index >= node->last_index);
+    return 0;
+}
+
+static int vote_unasked(struct raft_node *node, const struct raft_request_vote *vote)
+{
+    struct raft_message message = {.type = RAFT_REQUEST_VOTE_RESULT,
+                                   .server_id = vote->candidate_id};
+    struct wire_frame wire;
+    bool known;
+
+    if (!vote->pre_vote) {
+        int r = raft_node_reopen(
+            node, &(struct log_vote){.term = vote->term, .voted_for = vote->candidate_id});
+
+        if (r < 0)
+            return err_up(r);
+    }
+    message.request_vote_result.version = 2;
+    message.request_vote_result.term = vote->term;
+    message.request_vote_result.vote_granted = true;
+    message.request_vote_result.pre_vote = vote->pre_vote;
+    known = wire_encode(&message, node->config.self, &wire);
+    must(known);
+    node->config.send(node->config.context, vote->candidate_id, &wire.frame);
+    return 0;
+}
+
 static int receive_vote(struct raft_node *node, struct raft_message *message)
 {
+    bool unasked;
+    int r;
+
     if (message->request_vote.candidate_id != message->server_id)
         return RAFT_NODE_REFUSED;
+    r = may_vote_unasked(node, &message->request_vote, &unasked);
+    if (r < 0)
+        return err_up(r);
+    if (unasked)
+        return err_up(vote_unasked(node, &message->request_vote));
     /* We have lost the same leader: do not defend it (Raft 4.2.3 with 6.4 needs no lease). */
     if (node->lost_leader != 0 && raft_node_leader(node) == node->lost_leader)
         message->request_vote.disrupt_leader = true;
@@ -282,6 +364,37 @@ static int receive_vote_result(struct raft_node *node, struct raft_message *mess
     return raft_node_is_candidate(node) ? err_up(feed(node, message)) : 0;
 }
 
+/* Rule 15: the core is never fed an InstallSnapshot, which nothing takes back. It is a ticket:
+ * whoever owns this node fetches an image meanwhile, and opens the node again from it. */
+static int receive_install(struct raft_node *node, const struct raft_install_snapshot *install,
+                           const Peer__PeerFrame *frame)
+{
+    ProtobufCBinaryData encoded = frame->install->configuration;
+    struct raft_configuration configuration;
+    bool installs;
+    int r;
+
+    if (!wire_decode_configuration((struct bytes){encoded.data, encoded.len}, &configuration))
+        return RAFT_NODE_REFUSED;
+    raft_configuration_close(&configuration);
+    if (install->term < raft_current_term(&node->raft)) {
+        refuse_stale(node, frame->from);
+        return 0;
+    }
+    if (install->term == raft_current_term(&node->raft) && raft_node_leads(node))
+        return RAFT_NODE_REFUSED;
+    r = raft_node_installs(node, install->last_index, install->last_term, &installs);
+    if (r < 0 || !installs)
+        return err_up(r);
+    if (node->wanted.index != 0 && node->wanted.leader == frame->from &&
+        node->wanted.term == install->term)
+        return 0; /* It repeats itself with every heartbeat. */
+    node->wanted.leader = frame->from;
+    node->wanted.term = install->term;
+    node->wanted.index = install->last_index;
+    return 0;
+}
+
 static void receive_ping(struct raft_node *node, uint64_t from, const Peer__Ping *ping)
 {
     struct wire_frame pong;
@@ -292,9 +405,20 @@ static void receive_ping(struct raft_node *node, uint64_t from, const Peer__Ping
     node->config.send(node->config.context, from, &pong.frame);
 }
 
-static bool is_member(const struct raft_node *node, uint64_t id)
+/* An answer counts only if we asked for it. Whoever else speaks may be a leader, or a candidate, of
+ * a configuration that we have not heard of (Raft 4.1); that it is a manager of this cluster has
+ * been seen to when it connected. */
+static bool may_speak(const struct raft_node *node, const Peer__PeerFrame *frame)
 {
-    return id != node->config.self && member_find(node->members, node->member_count, id);
+    switch (frame->body_case) {
+    case PEER__PEER_FRAME__BODY_APPEND_RESULT:
+    case PEER__PEER_FRAME__BODY_VOTE_RESULT:
+    case PEER__PEER_FRAME__BODY_PONG:
+        return frame->from != node->config.self &&
+               member_find(node->members, node->member_count, frame->from);
+    default:
+        return frame->from != node->config.self && member_id_is_valid(frame->from);
+    }
 }
 
 int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
@@ -303,7 +427,7 @@ int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
     char address[24];
 
     must(node->txn);
-    if (!is_member(node, frame->from))
+    if (!may_speak(node, frame))
         return RAFT_NODE_REFUSED;
     raft_node_note_contact(node, frame->from);
     if (frame->body_case == PEER__PEER_FRAME__BODY_PING) {
@@ -329,6 +453,8 @@ int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
         return receive_vote(node, &message);
     case RAFT_REQUEST_VOTE_RESULT:
         return receive_vote_result(node, &message);
+    case RAFT_INSTALL_SNAPSHOT:
+        return receive_install(node, &message.install_snapshot, frame);
     default:
         return err_up(feed(node, &message));
     }

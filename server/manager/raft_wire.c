@@ -94,6 +94,18 @@ static void encode_timeout_now(const struct raft_timeout_now *from, struct wire_
     out->frame.timeout_now = &out->timeout_now;
 }
 
+static void encode_install(const struct raft_install_snapshot *from, struct wire_frame *out)
+{
+    peer__install__init(&out->install);
+    out->install.version = from->version;
+    out->install.term = from->term;
+    out->install.last_index = from->last_index;
+    out->install.last_term = from->last_term;
+    out->install.configuration_index = from->conf_index;
+    out->frame.body_case = PEER__PEER_FRAME__BODY_INSTALL;
+    out->frame.install = &out->install;
+}
+
 bool wire_encode(const struct raft_message *message, uint64_t from, struct wire_frame *out)
 {
     frame_init(out, from);
@@ -114,6 +126,8 @@ bool wire_encode(const struct raft_message *message, uint64_t from, struct wire_
         encode_timeout_now(&message->timeout_now, out);
         return true;
     case RAFT_INSTALL_SNAPSHOT:
+        encode_install(&message->install_snapshot, out);
+        return true;
     default:
         return false;
     }
@@ -210,6 +224,21 @@ static bool decode_timeout_now(const Peer__TimeoutNow *from, struct raft_message
     return from->version <= VERSION_MAX && from->term <= TERM_MAX;
 }
 
+static bool decode_install(const Peer__Install *from, struct raft_message *out)
+{
+    out->type = RAFT_INSTALL_SNAPSHOT;
+    out->install_snapshot = (struct raft_install_snapshot){
+        .version = (unsigned char)from->version,
+        .term = from->term,
+        .last_index = from->last_index,
+        .last_term = from->last_term,
+        .conf_index = from->configuration_index,
+    };
+    return from->version <= VERSION_MAX && from->term <= TERM_MAX && from->last_index > 0 &&
+           from->last_term > 0 && from->last_term <= from->term && from->configuration_index > 0 &&
+           from->configuration_index <= from->last_index;
+}
+
 bool wire_is_raft(const Peer__PeerFrame *frame)
 {
     switch (frame->body_case) {
@@ -218,6 +247,7 @@ bool wire_is_raft(const Peer__PeerFrame *frame)
     case PEER__PEER_FRAME__BODY_APPEND:
     case PEER__PEER_FRAME__BODY_APPEND_RESULT:
     case PEER__PEER_FRAME__BODY_TIMEOUT_NOW:
+    case PEER__PEER_FRAME__BODY_INSTALL:
         return true;
     default:
         return false;
@@ -289,6 +319,8 @@ bool wire_decode(const Peer__PeerFrame *frame, const char *address, struct raft_
         return decode_append_result(frame->append_result, out);
     case PEER__PEER_FRAME__BODY_TIMEOUT_NOW:
         return decode_timeout_now(frame->timeout_now, out);
+    case PEER__PEER_FRAME__BODY_INSTALL:
+        return decode_install(frame->install, out);
     default:
         return false;
     }

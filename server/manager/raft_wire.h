@@ -21,11 +21,12 @@ struct wire_frame {
         Peer__TimeoutNow timeout_now;
         Peer__Ping ping;
         Peer__Pong pong;
+        Peer__Install install;
     };
 };
 
-/* Encode everything but the entries, and but the fields that are our own. False: a kind we never
- * send. */
+/* Encode everything but the entries and an Install's configuration, and but the fields that are our
+ * own. False: a kind we never send. */
 bool wire_encode(const struct raft_message *message, uint64_t from, struct wire_frame *out);
 void wire_encode_ping(uint64_t from, uint64_t term, uint64_t seq, struct wire_frame *out);
 void wire_encode_pong(uint64_t from, uint64_t term, uint64_t seq, struct wire_frame *out);
@@ -38,6 +39,6 @@ bool wire_is_raft(const Peer__PeerFrame *frame);
  * are none. */
 bool wire_decode_configuration(struct bytes bytes, struct raft_configuration *out);
 
-/* Decode everything but the entries. The message borrows `address`. False: not a Raft message, or
- * one with a field out of range. */
+/* Decode everything but the entries and an Install's configuration. The message borrows `address`.
+ * False: not a Raft message, or one with a field out of range. */
 bool wire_decode(const Peer__PeerFrame *frame, const char *address, struct raft_message *out);
