@@ -26,19 +26,12 @@ struct core_door {
     void (*status)(struct core *core, struct core_status *out);
 };
 
-struct api_manager {
-    uint64_t id;
-    const char *name;
-};
-
 struct api_config {
     struct core_door door;
     struct env *env;               /* The tables: read only. */
     const struct sockaddr *listen; /* IPv4 or IPv6; port 0 takes any free one. */
     const char *name;              /* Of this manager, and its zone. */
     const char *zone;
-    const struct api_manager *managers; /* All of them, so that the leader has a name. */
-    size_t manager_count;
 };
 
 /* Listen and serve. Copies the config; borrows door.core and env until api_close, and what its

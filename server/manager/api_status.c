@@ -10,19 +10,18 @@ static void read_status(const struct exchange *exchange, struct core_status *out
     door->status(door->core, out);
 }
 
-/* "" while there is no leader, or one that this manager was not told of. */
-static const char *name_of(const struct api_config *config, uint64_t id)
-{
-    for (size_t i = 0; i < config->manager_count; i++) {
-        if (config->managers[i].id == id)
-            return config->managers[i].name;
-    }
-    return "";
-}
-
 static bool leads(const struct core_status *status)
 {
     return status->leader != 0 && status->leader == status->id;
+}
+
+/* What it is to the cluster, whoever leads. */
+static const char *member_name(enum member_role role)
+{
+    static const char *const names[] = {
+        [MEMBER_STANDBY] = "standby", [MEMBER_VOTER] = "voter", [MEMBER_SPARE] = "none"};
+
+    return names[role];
 }
 
 static void add_text(struct buffer *out, const char *member, const char *text)
@@ -49,9 +48,10 @@ enum MHD_Result answer_status(struct exchange *exchange)
     add_text(&body, "name", config->name);
     add_text(&body, "zone", config->zone);
     add_number(&body, "leader", status.leader);
-    add_text(&body, "leader_name", name_of(config, status.leader));
+    add_text(&body, "leader_name", status.leader_name);
     add_number(&body, "term", status.term);
     add_text(&body, "role", leads(&status) ? "leader" : "follower");
+    add_text(&body, "member", member_name(status.role));
     buffer_append_format(&body, "\"ready\":%s,", status.ready ? "true" : "false");
     add_number(&body, "last_index", status.last_index);
     add_number(&body, "commit_index", status.commit_index);

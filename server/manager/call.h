@@ -14,6 +14,7 @@
 
 #include "proto/base/list.h"
 #include "proto/command.pb-c.h"
+#include "server/manager/member.h"
 
 struct core;
 
@@ -55,6 +56,8 @@ struct core_status {
     uint64_t last_index;
     uint64_t commit_index;
     uint64_t applied_index;
-    bool ready; /* Leads and has committed an entry of its term. */
+    bool ready;            /* Leads and has committed an entry of its term. */
+    enum member_role role; /* Of this manager, MEMBER_SPARE while it is no member. */
+    char leader_name[LIMIT_NAME_CHARS + 1]; /* "" while there is no leader, or an unknown one. */
 };
 void core_status(struct core *core, struct core_status *out);

@@ -5,7 +5,9 @@
 #include "server/manager/core.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
@@ -55,8 +57,11 @@ void core_receive(struct core *core, Peer__PeerFrame *frame)
 
 void core_peer_lost(struct core *core, uint64_t peer)
 {
-    if (peer < 64)
-        core->lost_peers |= 1ull << peer;
+    for (size_t i = 0; i < core->lost_count; i++)
+        if (core->lost_peers[i] == peer)
+            return;
+    if (core->lost_count < LIMIT_MANAGERS) /* Beyond it are those who are members no more. */
+        core->lost_peers[core->lost_count++] = peer;
 }
 
 static bool inbox_add(struct core *core, struct list *to, struct list *link)
@@ -147,13 +152,11 @@ static int take_frames(struct core *core)
 
 static void take_lost_peers(struct core *core)
 {
-    for (uint64_t id = 1; core->lost_peers != 0 && id < 64; id++) {
-        if (!(core->lost_peers & 1ull << id))
-            continue;
-        raft_node_peer_lost(core->raft, id);
-        calls_peer_lost(core, id);
+    for (size_t i = 0; i < core->lost_count; i++) {
+        raft_node_peer_lost(core->raft, core->lost_peers[i]);
+        calls_peer_lost(core, core->lost_peers[i]);
     }
-    core->lost_peers = 0;
+    core->lost_count = 0;
 }
 
 /* ---- apply */
@@ -253,6 +256,41 @@ static void hand_back_rpcs(struct core *core)
     }
 }
 
+static void tell_members(struct core *core)
+{
+    size_t count;
+    const struct member *members = raft_node_members(core->raft, &count, NULL);
+
+    if (count == core->told_count && memcmp(members, core->told, count * sizeof *members) == 0)
+        return;
+    memcpy(core->told, members, count * sizeof *members);
+    core->told_count = count;
+    if (core->config.members_changed)
+        core->config.members_changed(core->config.context, members, count);
+}
+
+bool core_has_removed(const struct core *core, uint64_t id)
+{
+    uint64_t index;
+    size_t count;
+    const struct member *members = raft_node_members(core->raft, &count, &index);
+
+    return raft_node_ready(core->raft) && index <= raft_node_commit_index(core->raft) &&
+           !member_find(members, count, id);
+}
+
+static void add_members(const struct core *core, struct core_status *status)
+{
+    size_t count;
+    const struct member *members = raft_node_members(core->raft, &count, NULL);
+    const struct member *self = member_find(members, count, status->id);
+    const struct member *leader = member_find(members, count, status->leader);
+
+    status->role = self ? self->role : MEMBER_SPARE;
+    if (leader)
+        snprintf(status->leader_name, sizeof status->leader_name, "%s", leader->name);
+}
+
 static void publish_status(struct core *core)
 {
     struct core_status status = {
@@ -265,6 +303,7 @@ static void publish_status(struct core *core)
         .ready = raft_node_ready(core->raft),
     };
 
+    add_members(core, &status);
     pthread_mutex_lock(&core->status_lock);
     core->status = status;
     pthread_mutex_unlock(&core->status_lock);
@@ -340,6 +379,7 @@ static int turn_once(struct core *core)
     if (r < 0)
         return err_up(r);
     send_held(core);
+    tell_members(core);
     publish_status(core);
     proposals_finish(core);
     calls_hand_back(core);
@@ -441,6 +481,7 @@ int core_open(const struct core_config *config, uint64_t now_ms, uint64_t wall_m
         core_free(core);
         return err_up(r);
     }
+    tell_members(core);
     publish_status(core);
     *out = core;
     return 0;

@@ -39,6 +39,9 @@ struct core_config {
     void (*send)(void *context, uint64_t to, struct bytes frame);
     /* What was sent so far should leave now, if it can: the commit comes next. */
     void (*push)(void *context);
+    /* These are the members in force, committed or not (Raft 4.1): at opening, unless there are
+     * none yet, and after the commit of each turn that changed them. Borrows. May be NULL. */
+    void (*members_changed)(void *context, const struct member *members, size_t count);
     /* From any thread: run a turn soon. */
     void (*wake)(void *context);
     void *context;
@@ -63,6 +66,11 @@ uint64_t core_deadline(const struct core *core);
  */
 void core_receive(struct core *core, Peer__PeerFrame *frame);
 void core_peer_lost(struct core *core, uint64_t peer);
+
+/* On the core's thread: is it certain that this manager, which is no member, was one? Only a leader
+ * whose configuration is committed knows: ids are never used again, and whoever has one of its
+ * cluster was a member first. */
+bool core_has_removed(const struct core *core, uint64_t id);
 
 /* From any thread: a worker's call. Borrows it until its done. */
 void core_rpc(struct core *core, struct rpc *rpc);

@@ -74,7 +74,10 @@ struct core {
     struct list finished; /* Proposals whose callback is due after the commit. */
     struct list answered; /* Calls to be handed back after the commit. */
     struct list answered_rpcs;
-    uint64_t lost_peers;                 /* A bit for each member. */
+    uint64_t lost_peers[LIMIT_MANAGERS]; /* Ids; each once. */
+    size_t lost_count;
+    struct member told[LIMIT_MANAGERS]; /* The members as members_changed was last told. */
+    size_t told_count;
     uint64_t refused_from, refused_term; /* Of the last frame that was logged as refused. */
     struct changes changes;
 

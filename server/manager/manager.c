@@ -34,9 +34,8 @@ static const size_t MAP_BYTES = (size_t)64 << 30;
 struct manager {
     struct manager_options options;
     struct sockaddr_storage listen_api, listen_rpc, listen_peer, source;
-    struct sockaddr_storage peer_addresses[LIMIT_MANAGERS];
-    struct member members[LIMIT_MANAGERS];
-    struct api_manager api_managers[LIMIT_MANAGERS];
+    struct member members[LIMIT_MANAGERS]; /* In force; none until somebody tells us. */
+    size_t member_count;
     char *installation; /* What managers of one set have in common. */
 
     uv_loop_t loop;
@@ -55,6 +54,7 @@ struct manager {
 
     bool due;
     bool stopping;
+    bool removed;             /* From the cluster: there is nothing to do here any more. */
     struct core_status shown; /* As last logged. */
 };
 
@@ -192,6 +192,37 @@ static void peer_lost(void *context, uint64_t peer)
     manager->due = true;
 }
 
+static void members_changed(void *context, const struct member *members, size_t count)
+{
+    struct manager *manager = context;
+
+    memcpy(manager->members, members, count * sizeof *members);
+    manager->member_count = count;
+    if (manager->peers)
+        peers_set(manager->peers, members, count);
+}
+
+static bool is_removed(void *context, uint64_t id)
+{
+    struct manager *manager = context;
+
+    return !manager->stopping && core_has_removed(manager->core, id);
+}
+
+static void goodbye(void *context, uint64_t from, const char *reason)
+{
+    struct manager *manager = context;
+
+    if (manager->removed)
+        return;
+    log_error("manager.removed said_by=%" PRIu64
+              " reason=\"%.200s\" help=\"this manager was removed "
+              "from the cluster; to join again, give it an empty directory\"",
+              from, reason);
+    manager->removed = true;
+    uv_stop(&manager->loop);
+}
+
 /* ---- opening */
 
 /* Like mkdir -p. */
@@ -246,21 +277,20 @@ static int describe(struct manager *manager, size_t i)
     return err_new(-EINVAL);
 }
 
-static int resolve_members(struct manager *manager)
+static int describe_members(struct manager *manager)
 {
     const struct manager_options *options = &manager->options;
     scope(buffer_fini) struct buffer installation = {0};
 
     for (size_t i = 0; i < options->member_count; i++) {
-        int r = resolve(options->members[i].host, options->peer_port, &manager->peer_addresses[i]);
+        int r = describe(manager, i);
 
-        if (r == 0)
-            r = describe(manager, i);
         if (r < 0)
             return err_up(r);
         buffer_append_format(&installation, "%s=%s,", options->members[i].name,
                              options->members[i].host);
     }
+    manager->member_count = options->member_count;
     manager->installation = mem_string(buffer_text(&installation));
     return 0;
 }
@@ -277,7 +307,7 @@ static int resolve_all(struct manager *manager)
     if (r == 0)
         r = resolve(options->bind, 0, &manager->source);
     if (r == 0)
-        r = resolve_members(manager);
+        r = describe_members(manager);
     return err_up(r);
 }
 
@@ -293,10 +323,11 @@ static int open_storage(struct manager *manager)
 
 static int open_core(struct manager *manager)
 {
+    struct member first[LIMIT_MANAGERS];
     struct core_config config = {
         .id = manager->options.id,
-        .first = manager->members,
-        .first_count = manager->options.member_count,
+        .first = first,
+        .first_count = manager->member_count,
         .region = manager->options.region,
         .account = manager->options.account,
         .env = manager->env,
@@ -306,10 +337,12 @@ static int open_core(struct manager *manager)
         .worker_lost_ms = manager->options.worker_lost_ms,
         .send = send_to_peer,
         .push = push_to_peers,
+        .members_changed = members_changed,
         .wake = wake,
         .context = manager,
     };
 
+    memcpy(first, manager->members, sizeof first); /* What is in force may be another list. */
     if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
         return err_new(-EIO);
     return err_up(core_open(&config, now_ms(), wall_ms(), &manager->core));
@@ -318,36 +351,33 @@ static int open_core(struct manager *manager)
 static int open_peers(struct manager *manager)
 {
     struct peers_config config = {
-        .id = manager->options.id,
-        .name = manager->options.name,
+        .self = manager->members[manager->options.id - 1],
         .cluster = manager->installation,
         .listen = &manager->listen_peer,
         .source = &manager->source,
-        .addresses = manager->peer_addresses,
-        .member_count = manager->options.member_count,
         .received = peer_received,
         .lost = peer_lost,
+        .is_removed = is_removed,
+        .goodbye = goodbye,
         .context = manager,
     };
+    int r = peers_open(&manager->loop, &config, &manager->peers);
 
-    return err_up(peers_open(&manager->loop, &config, &manager->peers));
+    if (r == 0)
+        peers_set(manager->peers, manager->members, manager->member_count);
+    return err_up(r);
 }
 
 static int open_api(struct manager *manager)
 {
-    struct api_manager *managers = manager->api_managers; /* The API borrows them. */
     struct api_config config = {
         .door = {manager->core, core_submit, core_status},
         .env = manager->env,
         .listen = (const struct sockaddr *)&manager->listen_api,
         .name = manager->options.name,
         .zone = manager->options.zone,
-        .managers = managers,
-        .manager_count = manager->options.member_count,
     };
 
-    for (size_t i = 0; i < manager->options.member_count; i++)
-        managers[i] = (struct api_manager){.id = i + 1, .name = manager->options.members[i].name};
     return err_up(api_open(&config, &manager->api));
 }
 
@@ -472,6 +502,7 @@ static void run(struct manager *manager)
 int manager_main(int argc, char **argv)
 {
     struct manager *manager = mem_new(struct manager);
+    bool removed;
     int r;
 
     manager_options_parse(argc, argv, &manager->options);
@@ -489,6 +520,7 @@ int manager_main(int argc, char **argv)
     env_free(manager->env);
     free(manager->installation);
     manager_options_fini(&manager->options);
+    removed = manager->removed;
     free(manager);
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return r < 0 || removed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,39 +1,19 @@
-#include "server/manager/peers.h"
-
+/*
+ * Who connects to us, and who the members are. Dialling is in peer_link.c.
+ */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/err.h"
-#include "proto/base/list.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
-#include "proto/limits.h"
-#include "server/net/frame.h"
+#include "server/manager/peers_internal.h"
 #include "server/net/log.h"
-#include "server/net/stream.h"
 
 enum {
-    PROTOCOL_VERSION = 1,
-    DIAL_TIMEOUT_MS = 1000,
-    REDIAL_FIRST_MS = 20,
-    REDIAL_MAX_MS = 500,
-    SETTLED_MS = 1000, /* A link that stood this long was one: a relay may accept for the dead. */
     INCOMING_MAX = 4 * LIMIT_MANAGERS,
     STRANGERS_MAX = LIMIT_MANAGERS, /* Of these, so many have not said who they are. */
-};
-
-/* Our link to one peer. */
-struct link {
-    struct peers *peers;
-    uint64_t id;
-    struct sockaddr_storage to;
-    struct stream *stream; /* NULL: waiting to dial again. */
-    bool open;
-    bool told_lost; /* The log says so already. */
-    uint64_t redial_ms;
-    uv_timer_t redial;
 };
 
 /* A connection that a peer has dialled. */
@@ -42,150 +22,28 @@ struct incoming {
     struct peers *peers;
     struct stream *stream;
     struct frame_reader reader;
-    uint64_t from; /* 0 until its Hello. */
+    uint64_t from;  /* 0 until its Hello. */
+    uint64_t guest; /* Of a newcomer: the number it is answered by. */
 };
 
-struct peers {
-    struct peers_config config;
-    struct sockaddr_storage source;
-    uv_loop_t *loop;
-    struct listener *listener;
-    struct link links[LIMIT_MANAGERS];
-    struct list incoming;
-    unsigned open_handles; /* What peers_close waits for. */
-    bool closing;
-    void (*closed)(void *context);
-    void *closed_context;
-};
-
-/* ---- dialling */
-
-static void send_hello(struct link *link)
-{
-    scope(buffer_fini) struct buffer bytes = {0};
-    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
-    Peer__Hello hello = PEER__HELLO__INIT;
-
-    hello.cluster = (char *)link->peers->config.cluster;
-    hello.name = (char *)link->peers->config.name;
-    hello.version = PROTOCOL_VERSION;
-    frame.from = link->peers->config.id;
-    frame.body_case = PEER__PEER_FRAME__BODY_HELLO;
-    frame.hello = &hello;
-    peer__peer_frame__pack(&frame, frame_open(&bytes, peer__peer_frame__get_packed_size(&frame)));
-    (void)stream_write(link->stream,
-                       (struct bytes){bytes.base, bytes.len}); /* The first bytes fit. */
-}
-
-static void link_settled(uv_timer_t *timer)
-{
-    struct link *link = timer->data;
-
-    link->told_lost = false;
-    link->redial_ms = REDIAL_FIRST_MS;
-    log_info("peer.connected peer=%llu", (unsigned long long)link->id);
-}
-
-static void link_opened(void *context)
-{
-    struct link *link = context;
-
-    link->open = true;
-    uv_timer_start(&link->redial, link_settled, SETTLED_MS, 0);
-}
-
-static void dial_later(struct link *link);
-
-static void link_drop(struct link *link)
-{
-    stream_close(link->stream, NULL, NULL);
-    link->stream = NULL;
-    link->open = false;
-}
-
-static void link_ended(void *context, int reason)
-{
-    struct link *link = context;
-
-    if (!link->told_lost)
-        log_warning("peer.lost peer=%llu error=\"%s\"", (unsigned long long)link->id,
-                    uv_strerror(reason));
-    link->told_lost = true;
-    link_drop(link);
-    link->peers->config.lost(link->peers->config.context, link->id);
-    dial_later(link);
-}
-
-/* A peer has nothing to say here; whoever speaks is not one. */
-static void link_received(void *context, struct bytes bytes)
-{
-    (void)context;
-    (void)bytes;
-}
-
-static void dial(struct link *link)
-{
-    struct stream_connect_config config = {
-        .to = &link->to,
-        .source = &link->peers->source,
-        .timeout_ms = DIAL_TIMEOUT_MS,
-        .owner = {.opened = link_opened,
-                  .received = link_received,
-                  .ended = link_ended,
-                  .context = link},
-    };
-    int r = stream_connect(link->peers->loop, &config, &link->stream);
-
-    if (r < 0) {
-        link->stream = NULL;
-        log_error("peer.dial_failed peer=%llu error=\"%s\"", (unsigned long long)link->id,
-                  strerror(-r));
-        dial_later(link);
-        return;
-    }
-    send_hello(link);
-}
-
-static void redial_due(uv_timer_t *timer)
-{
-    struct link *link = timer->data;
-
-    if (!link->peers->closing && !link->stream)
-        dial(link);
-}
-
-static void dial_later(struct link *link)
-{
-    if (link->peers->closing)
-        return;
-    uv_timer_start(&link->redial, redial_due, link->redial_ms, 0);
-    link->redial_ms = link->redial_ms * 2 < REDIAL_MAX_MS ? link->redial_ms * 2 : REDIAL_MAX_MS;
-}
+/* ---- sending */
 
 void peers_send(struct peers *peers, uint64_t to, struct bytes packed)
 {
-    scope(buffer_fini) struct buffer bytes = {0};
-    struct link *link;
+    struct peer_link *link = peer_link_find(peers, to);
 
-    if (to == 0 || to > peers->config.member_count || to == peers->config.id)
-        return;
-    link = &peers->links[to - 1];
-    if (!link->open || packed.len > LIMIT_FRAME_BYTES)
-        return;
-    frame_append(&bytes, packed);
-    if (stream_write_buffer(link->stream, &bytes) < 0) {
-        log_warning("peer.slow peer=%llu", (unsigned long long)to);
-        link_drop(link);
-        peers->config.lost(peers->config.context, to);
-        dial_later(link);
-    }
+    if (link)
+        peer_link_send(link, packed);
 }
 
 void peers_push(struct peers *peers)
 {
-    for (size_t i = 0; i < peers->config.member_count; i++)
-        if (peers->links[i].open)
-            stream_push(peers->links[i].stream);
+    list_each (at, &peers->links) {
+        struct peer_link *link = list_entry(at, struct peer_link, on_peers);
+
+        if (link->open)
+            stream_push(link->stream);
+    }
 }
 
 /* ---- being dialled */
@@ -210,42 +68,110 @@ static void end_older(struct incoming *newest)
     }
 }
 
+static void say(struct incoming *incoming, const Peer__PeerFrame *frame)
+{
+    scope(buffer_fini) struct buffer bytes = {0};
+
+    peer__peer_frame__pack(frame, frame_open(&bytes, peer__peer_frame__get_packed_size(frame)));
+    (void)stream_write_buffer(incoming->stream, &bytes); /* It fits: it is the first. */
+}
+
+static void say_goodbye(struct incoming *incoming)
+{
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+    Peer__Goodbye goodbye = PEER__GOODBYE__INIT;
+
+    goodbye.reason = (char *)"it is no member any more";
+    frame.from = incoming->peers->config.self.id;
+    frame.body_case = PEER__PEER_FRAME__BODY_GOODBYE;
+    frame.goodbye = &goodbye;
+    say(incoming, &frame);
+}
+
+/* Nobody has told us yet who the members are: dial back whoever speaks up. */
+static void learn(struct peers *peers, const Peer__PeerFrame *frame)
+{
+    struct member member = {.id = frame->from, .role = MEMBER_VOTER};
+
+    unsigned count = 0;
+
+    list_each (at, &peers->links)
+        count++;
+    if (count == LIMIT_MANAGERS || peer_link_find(peers, frame->from) ||
+        member_parse(frame->hello->record, &member) != 0)
+        return;
+    peer_link_new(peers, &member);
+}
+
+static int admit(struct incoming *incoming, const Peer__PeerFrame *frame)
+{
+    struct peers *peers = incoming->peers;
+    const struct peers_config *config = &peers->config;
+
+    if (peers->member_count == 0) {
+        learn(peers, frame);
+        return 0;
+    }
+    if (member_find(peers->members, peers->member_count, frame->from))
+        return 0;
+    if (config->is_removed(config->context, frame->from))
+        say_goodbye(incoming);
+    return -EACCES;
+}
+
 static int greet(struct incoming *incoming, const Peer__PeerFrame *frame)
 {
     const struct peers_config *config = &incoming->peers->config;
+    int r;
 
-    if (frame->body_case != PEER__PEER_FRAME__BODY_HELLO)
-        return -EPROTO;
-    if (frame->from == 0 || frame->from > config->member_count || frame->from == config->id)
+    if (frame->from == config->self.id || !member_id_is_valid(frame->from))
         return -EACCES;
-    if (frame->hello->version != PROTOCOL_VERSION ||
+    if (frame->hello->version != PEERS_VERSION ||
         strcmp(frame->hello->cluster, config->cluster) != 0) {
-        log_warning(
-            "peer.refused peer=%llu name=\"%.64s\" reason=\"another installation or version\"",
-            (unsigned long long)frame->from, frame->hello->name);
+        log_warning("peer.refused peer=%llu name=\"%.64s\" reason=\"another cluster or version\"",
+                    (unsigned long long)frame->from, frame->hello->name);
         return -EACCES;
     }
+    r = admit(incoming, frame);
+    if (r < 0)
+        return r;
     incoming->from = frame->from;
     end_older(incoming);
     return 0;
 }
 
+/* The first frame says what the connection is for. Takes the frame. */
+static int take_first(struct incoming *incoming, Peer__PeerFrame *frame)
+{
+    const struct peers_config *config = &incoming->peers->config;
+    int r = -EPROTO;
+
+    if (frame->body_case == PEER__PEER_FRAME__BODY_JOIN && incoming->guest == 0 &&
+        config->joining) {
+        incoming->guest = ++incoming->peers->guests;
+        config->joining(config->context, incoming->guest, frame);
+        return 0;
+    }
+    if (frame->body_case == PEER__PEER_FRAME__BODY_HELLO && incoming->guest == 0)
+        r = greet(incoming, frame);
+    peer__peer_frame__free_unpacked(frame, NULL);
+    return r;
+}
+
 static int incoming_message(struct incoming *incoming, struct bytes message)
 {
     Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, message.len, message.base);
-    int r = 0;
 
     if (!frame)
         return -EPROTO;
     if (incoming->from == 0)
-        r = greet(incoming, frame);
-    else if (frame->from == incoming->from)
-        incoming->peers->config.received(incoming->peers->config.context, steal(frame));
-    else
-        r = -EPROTO;
-    if (frame)
-        peer__peer_frame__free_unpacked(frame, NULL);
-    return r;
+        return take_first(incoming, frame);
+    if (frame->from == incoming->from) {
+        incoming->peers->config.received(incoming->peers->config.context, frame);
+        return 0;
+    }
+    peer__peer_frame__free_unpacked(frame, NULL);
+    return -EPROTO;
 }
 
 static void incoming_received(void *context, struct bytes bytes)
@@ -260,17 +186,32 @@ static void incoming_received(void *context, struct bytes bytes)
         if (r < 0)
             break;
     }
-    if (r < 0) {
+    if (r >= 0)
+        return;
+    if (r != -EACCES)
         log_warning("peer.malformed peer=%llu error=\"%s\"", (unsigned long long)incoming->from,
                     strerror(-r));
-        incoming_end(incoming);
-    }
+    incoming_end(incoming);
 }
 
 static void incoming_ended(void *context, int reason)
 {
     (void)reason; /* Our own link tells when a peer is gone. */
     incoming_end(context);
+}
+
+void peers_answer(struct peers *peers, uint64_t guest, struct bytes packed)
+{
+    list_each (at, &peers->incoming) {
+        struct incoming *incoming = list_entry(at, struct incoming, on_peers);
+        scope(buffer_fini) struct buffer bytes = {0};
+
+        if (incoming->guest != guest)
+            continue;
+        frame_append(&bytes, packed);
+        (void)stream_write_buffer(incoming->stream, &bytes); /* It fits: it is the first. */
+        return; /* The newcomer hangs up when it has read it. */
+    }
 }
 
 /* Whoever connects and says nothing must not keep managers out: the oldest such makes room. */
@@ -305,25 +246,49 @@ static void accepted(void *context, struct stream *stream)
     stream_own(stream, &owner);
 }
 
-/* ---- life */
+/* ---- members */
 
-static void start_links(struct peers *peers, const struct sockaddr_storage *addresses)
+/* Is it to be dialled where it is dialled now? */
+static bool stays(const struct peer_link *link, const struct member *members, size_t count)
 {
-    for (size_t i = 0; i < peers->config.member_count; i++) {
-        struct link *link = &peers->links[i];
+    const struct member *member = member_find(members, count, link->member.id);
 
-        link->peers = peers;
-        link->id = i + 1;
-        link->to = addresses[i];
-        link->redial_ms = REDIAL_FIRST_MS;
-        link->told_lost = true; /* It was not there yet. */
-        if (link->id == peers->config.id)
-            continue;
-        worked(uv_timer_init(peers->loop, &link->redial));
-        link->redial.data = link;
-        dial(link);
+    return member && strcmp(member->host, link->member.host) == 0 &&
+           member->peer_port == link->member.peer_port;
+}
+
+static void end_removed(struct peers *peers)
+{
+    list_each (at, &peers->links) {
+        struct peer_link *link = list_entry(at, struct peer_link, on_peers);
+
+        if (!stays(link, peers->members, peers->member_count))
+            peer_link_end(link);
+    }
+    list_each (at, &peers->incoming) {
+        struct incoming *incoming = list_entry(at, struct incoming, on_peers);
+
+        if (incoming->from != 0 &&
+            !member_find(peers->members, peers->member_count, incoming->from))
+            incoming_end(incoming); /* It dials again, and is told then. */
     }
 }
+
+void peers_set(struct peers *peers, const struct member *members, size_t count)
+{
+    must(count <= LIMIT_MANAGERS);
+    if (count > 0)
+        memcpy(peers->members, members, count * sizeof *members);
+    peers->member_count = count;
+    if (count == 0)
+        return; /* Not told yet; what was learnt stays. */
+    end_removed(peers);
+    for (size_t i = 0; i < count; i++)
+        if (members[i].id != peers->config.self.id && !peer_link_find(peers, members[i].id))
+            peer_link_new(peers, &members[i]);
+}
+
+/* ---- life */
 
 int peers_open(uv_loop_t *loop, const struct peers_config *config, struct peers **out)
 {
@@ -334,62 +299,44 @@ int peers_open(uv_loop_t *loop, const struct peers_config *config, struct peers 
                                         .context = peers};
     int r;
 
-    must(config->member_count <= LIMIT_MANAGERS);
+    must(member_is_valid(&config->self));
     peers->config = *config;
     peers->source = *config->source;
     peers->loop = loop;
+    list_init(&peers->links);
     list_init(&peers->incoming);
     r = listener_open(loop, &listening, &peers->listener);
     if (r < 0) {
         free(peers);
         return err_up(r);
     }
-    start_links(peers, config->addresses);
+    peers->open_things = 1;
     *out = peers;
     return 0;
 }
 
-static void one_closed(struct peers *peers)
+void peers_release(struct peers *peers)
 {
-    if (--peers->open_handles > 0)
+    must(peers->open_things > 0);
+    if (--peers->open_things > 0)
         return;
     if (peers->closed)
         peers->closed(peers->closed_context);
     free(peers);
 }
 
-static void timer_closed(uv_handle_t *handle)
+static void listener_closed(void *context)
 {
-    struct link *link = handle->data;
-
-    one_closed(link->peers);
-}
-
-static void stream_closed(void *context)
-{
-    one_closed(context);
+    peers_release(context);
 }
 
 void peers_close(struct peers *peers, void (*closed)(void *context), void *context)
 {
-    peers->closing = true;
     peers->closed = closed;
     peers->closed_context = context;
-    peers->open_handles = 1; /* The listener's. */
-    for (size_t i = 0; i < peers->config.member_count; i++) {
-        struct link *link = &peers->links[i];
-
-        if (link->id == peers->config.id)
-            continue;
-        if (link->stream) {
-            peers->open_handles++;
-            stream_close(link->stream, stream_closed, peers);
-            link->stream = NULL;
-        }
-        peers->open_handles++;
-        uv_close((uv_handle_t *)&link->redial, timer_closed);
-    }
+    list_each (at, &peers->links)
+        peer_link_end(list_entry(at, struct peer_link, on_peers));
     list_each (at, &peers->incoming)
         incoming_end(list_entry(at, struct incoming, on_peers));
-    listener_close(peers->listener, stream_closed, peers);
+    listener_close(peers->listener, listener_closed, peers);
 }

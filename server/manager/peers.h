@@ -3,10 +3,15 @@
  * others have to say arrives over what they dialled. Frames are lost when a link breaks: Raft
  * repeats itself, and forwarded calls are answered as unknown.
  *
+ * Who is dialled and listened to are the members last given to peers_set(). A manager that knows
+ * no members yet, since it has just joined, listens to every manager of its cluster, and dials
+ * back whoever has said where it is.
+ *
  * Belongs to the core's loop. Links are plain TCP for now; server/net/stream.h is where TLS goes.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -14,34 +19,49 @@
 
 #include "proto/base/bytes.h"
 #include "proto/peer.pb-c.h"
+#include "server/manager/member.h"
 
 struct peers;
 
-struct peers_config {
-    uint64_t id;
-    const char *name;
-    const char *cluster;                   /* Managers that say another one in Hello are refused. */
-    const struct sockaddr_storage *listen; /* Copies, as all below. */
-    const struct sockaddr_storage *source; /* To dial from (port 0). */
-    const struct sockaddr_storage *addresses; /* Of each member, by id - 1. Ours is not dialled. */
-    size_t member_count;
+enum { PEERS_VERSION = 2 }; /* Of the protocol. */
 
-    /* A frame that is not a Hello. Gives frame. */
+struct peers_config {
+    struct member self;
+    const char
+        *cluster; /* Managers that say another one in Hello are refused. Borrowed for good. */
+    const struct sockaddr_storage *listen; /* Copies, as below. */
+    const struct sockaddr_storage *source; /* To dial from (port 0). */
+
+    /* A frame that is neither a Hello nor a Join. Gives frame. */
     void (*received)(void *context, Peer__PeerFrame *frame);
     /* The link that we dialled broke, or could not be had; or was given up, from inside
      * peers_send(), since the peer does not read. */
     void (*lost)(void *context, uint64_t peer);
+    /* Was this manager, which is no member, removed for certain? Then it is told. */
+    bool (*is_removed)(void *context, uint64_t id);
+    /* We are told so ourselves. */
+    void (*goodbye)(void *context, uint64_t from, const char *reason);
+    /* A newcomer asks, to be answered by peers_answer(). Gives frame, a Join. May be NULL. */
+    void (*joining)(void *context, uint64_t guest, Peer__PeerFrame *frame);
     void *context;
 };
 
-/* Listen and begin to dial. Gives *out. */
+/* Listen. Gives *out. */
 int peers_open(uv_loop_t *loop, const struct peers_config *config, struct peers **out);
+
+/* These are the members: links to new ones are begun, to those that moved begun anew, to all
+ * others ended. Ours is passed over. Copies. */
+void peers_set(struct peers *peers, const struct member *members, size_t count);
 
 /* Send, or drop it when there is no link. Borrows the bytes, a packed PeerFrame. */
 void peers_send(struct peers *peers, uint64_t to, struct bytes packed);
 
 /* Let what was sent leave now: the loop is about to block. */
 void peers_push(struct peers *peers);
+
+/* Answer a newcomer, once; nothing happens if it has gone. Borrows the bytes, a packed PeerFrame.
+ */
+void peers_answer(struct peers *peers, uint64_t guest, struct bytes packed);
 
 /* Close every link. Takes peers; closed is called when nothing is left on the loop. */
 void peers_close(struct peers *peers, void (*closed)(void *context), void *context);

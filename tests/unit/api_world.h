@@ -211,7 +211,9 @@ static void world_status(struct core *core, struct core_status *out)
                                 .last_index = 42,
                                 .commit_index = 41,
                                 .applied_index = 40,
-                                .ready = false};
+                                .ready = false,
+                                .role = MEMBER_STANDBY,
+                                .leader_name = "m1"};
 }
 
 static inline void world_hold(bool holding)
@@ -246,14 +248,11 @@ static inline void world_await(const int *counter, int least)
 
 static inline void world_open_with(void (*submit)(struct core *, struct call *))
 {
-    static const struct api_manager managers[] = {{1, "m1"}, {2, "m2"}, {3, "m3"}};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct api_config config = {.door = {.submit = submit, .status = world_status},
                                 .listen = (const struct sockaddr *)&address,
                                 .name = "m2",
-                                .zone = "us-east-1b",
-                                .managers = managers,
-                                .manager_count = 3};
+                                .zone = "us-east-1b"};
 
     world = (struct world){.outcome = NO_OUTCOME, .time_ms = 1700000000000};
     strcpy(world.dir, "/tmp/api-XXXXXX");

@@ -186,6 +186,7 @@ START_TEST(the_status_page_names_the_leader)
     ck_assert_str_eq(text_at(json, "leader_name"), "m1");
     ck_assert_int_eq(number_at(json, "term"), 7);
     ck_assert_str_eq(text_at(json, "role"), "follower");
+    ck_assert_str_eq(text_at(json, "member"), "standby");
     ck_assert(json_is_false(at(json, "ready")));
     ck_assert_int_eq(number_at(json, "last_index"), 42);
     ck_assert_int_eq(number_at(json, "commit_index"), 41);

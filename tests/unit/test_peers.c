@@ -21,6 +21,8 @@ struct side {
     size_t count;
     int lost;
     int closed;
+    bool knows_removed; /* What is_removed says. */
+    int goodbyes;
 };
 
 /* A connection that is not one of ours. */
@@ -30,6 +32,7 @@ struct stranger {
 };
 
 static struct sockaddr_storage addresses[PEERS], sources[PEERS];
+static struct member members[PEERS];
 static struct side sides[PEERS];
 static struct stranger strangers[STRANGERS];
 
@@ -54,22 +57,41 @@ static void side_closed(void *context)
     ((struct side *)context)->closed++;
 }
 
-static void side_open(size_t i)
+static bool side_is_removed(void *context, uint64_t id)
+{
+    ck_assert_uint_ne(id, 1);
+    return ((struct side *)context)->knows_removed;
+}
+
+static void side_goodbye(void *context, uint64_t from, const char *reason)
+{
+    ck_assert_uint_eq(from, 1);
+    ck_assert_uint_gt(strlen(reason), 0);
+    ((struct side *)context)->goodbyes++;
+}
+
+/* Without a list of members yet. */
+static void side_listen(size_t i)
 {
     struct peers_config config = {
-        .id = i + 1,
-        .name = i == 0 ? "m1" : "m2",
+        .self = members[i],
         .cluster = "ours",
         .listen = &addresses[i],
         .source = &sources[i],
-        .addresses = addresses,
-        .member_count = PEERS,
         .received = side_received,
         .lost = side_lost,
+        .is_removed = side_is_removed,
+        .goodbye = side_goodbye,
         .context = &sides[i],
     };
 
     ck_assert_int_eq(peers_open(&loop, &config, &sides[i].peers), 0);
+}
+
+static void side_open(size_t i)
+{
+    side_listen(i);
+    peers_set(sides[i].peers, members, PEERS);
 }
 
 static void side_close(size_t i)
@@ -166,12 +188,21 @@ static void set_up(void)
 
     memset(sides, 0, sizeof sides);
     memset(strangers, 0, sizeof strangers);
+    memset(members, 0, sizeof members);
     loop_set_up();
     for (unsigned i = 0; i < PEERS; i++) {
         char text[64];
 
         snprintf(text, sizeof text, "127.%u.%u.%u:14512", 100 + pid % 100, pid / 100 % 250, i + 1);
         ck_assert_int_eq(address_parse(text, &addresses[i], NULL), 0);
+        members[i] = (struct member){.id = i + 1,
+                                     .role = MEMBER_VOTER,
+                                     .zone = "z",
+                                     .peer_port = 14512,
+                                     .rpc_port = 1,
+                                     .api_port = 1};
+        snprintf(members[i].name, sizeof members[i].name, "m%u", i + 1);
+        address_host(&addresses[i], members[i].host);
         sources[i] = addresses[i];
         address_set_port(&sources[i], 0);
     }
@@ -214,12 +245,12 @@ START_TEST(whoever_does_not_greet_as_one_of_us_is_cut_off)
         const char *cluster;
         uint32_t version;
     } cases[] = {
-        {"another installation", 2, "theirs", 1},
-        {"another version", 2, "ours", 2},
-        {"nobody", 0, "ours", 1},
-        {"myself", 1, "ours", 1},
-        {"not a member", 3, "ours", 1},
-        {"far from a member", UINT64_MAX, "ours", 1},
+        {"another cluster", 2, "theirs", PEERS_VERSION},
+        {"another version", 2, "ours", PEERS_VERSION + 1},
+        {"nobody", 0, "ours", PEERS_VERSION},
+        {"myself", 1, "ours", PEERS_VERSION},
+        {"not a member", 3, "ours", PEERS_VERSION},
+        {"no possible member", UINT64_MAX, "ours", PEERS_VERSION},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -242,7 +273,7 @@ START_TEST(a_frame_before_the_greeting_or_in_anothers_name_ends_the_connection)
     add_ping(&early, 2, 7);
     stranger_dial(&strangers[0], (struct bytes){early.base, early.len});
     loop_until(strangers[0].ended == 1);
-    add_hello(&other, 2, "ours", 1);
+    add_hello(&other, 2, "ours", PEERS_VERSION);
     add_ping(&other, 1, 7);
     stranger_dial(&strangers[1], (struct bytes){other.base, other.len});
     loop_until(strangers[1].ended == 1);
@@ -268,11 +299,11 @@ START_TEST(a_newer_connection_replaces_the_older)
     scope(buffer_fini) struct buffer first = {0};
     scope(buffer_fini) struct buffer second = {0};
 
-    add_hello(&first, 2, "ours", 1);
+    add_hello(&first, 2, "ours", PEERS_VERSION);
     add_ping(&first, 2, 1);
     stranger_dial(&strangers[0], (struct bytes){first.base, first.len});
     loop_until(sides[0].count == 1);
-    add_hello(&second, 2, "ours", 1);
+    add_hello(&second, 2, "ours", PEERS_VERSION);
     add_ping(&second, 2, 2);
     stranger_dial(&strangers[1], (struct bytes){second.base, second.len});
     loop_until(sides[0].count == 2 && strangers[0].ended == 1);
@@ -303,6 +334,89 @@ START_TEST(those_who_connect_and_say_nothing_keep_no_peer_out)
 }
 END_TEST
 
+START_TEST(who_is_set_is_dialled_and_who_is_not_is_no_longer_heard)
+{
+    side_open(1);
+    loop_until(heard_after_a_ping(0));
+    loop_until(heard_after_a_ping(1));
+    peers_set(sides[0].peers, members, 1);
+    sides[1].lost = 0;
+    loop_until(sides[1].lost > 3); /* It dials again and again, and is turned away. */
+    sides[0].count = sides[1].count = 0;
+    send_ping(0, 1);
+    send_ping(1, 1);
+    peers_set(sides[0].peers, members, PEERS);
+    loop_until(heard_after_a_ping(1));
+    ck_assert_uint_eq(sides[0].got[0], 0);
+    loop_until(heard_after_a_ping(0));
+    ck_assert_uint_eq(sides[1].got[0], 0);
+    ck_assert_int_eq(sides[1].goodbyes, 0); /* Nobody was certain. */
+}
+END_TEST
+
+START_TEST(who_was_removed_for_certain_is_told)
+{
+    side_open(1);
+    loop_until(heard_after_a_ping(1));
+    sides[0].knows_removed = true;
+    peers_set(sides[0].peers, members, 1);
+    loop_until(sides[1].goodbyes > 0);
+}
+END_TEST
+
+START_TEST(a_member_that_moved_is_dialled_where_it_is_now)
+{
+    struct member moved[PEERS];
+
+    side_open(1);
+    memcpy(moved, members, sizeof moved);
+    moved[1].peer_port = 1;
+    peers_set(sides[0].peers, moved, PEERS);
+    loop_until(sides[0].lost > 0);
+    ck_assert_uint_eq(sides[1].count, 0);
+    peers_set(sides[0].peers, members, PEERS);
+    loop_until(heard_after_a_ping(0));
+}
+END_TEST
+
+START_TEST(a_member_may_have_a_name_for_an_address)
+{
+    strcpy(members[1].host, "localhost");
+    members[1].peer_port = 1;
+    peers_set(sides[0].peers, members, PEERS);
+    loop_until(sides[0].lost > 0);
+    strcpy(members[1].host, "no-such-host.invalid");
+    peers_set(sides[0].peers, members, PEERS);
+    peers_set(sides[0].peers, members, 1); /* While it is being looked up, maybe. */
+}
+END_TEST
+
+START_TEST(who_knows_nobody_hears_whoever_greets_well_and_dials_back)
+{
+    side_close(0);
+    side_listen(0);
+    side_open(1);
+    loop_until(heard_after_a_ping(1));
+    loop_until(heard_after_a_ping(0)); /* Where it was told. */
+    peers_set(sides[0].peers, members, PEERS);
+    loop_until(heard_after_a_ping(0));
+}
+END_TEST
+
+START_TEST(a_record_that_is_none_is_not_dialled)
+{
+    scope(buffer_fini) struct buffer bytes = {0};
+
+    side_close(0);
+    side_listen(0);
+    add_hello(&bytes, 2, "ours", PEERS_VERSION); /* Without a record. */
+    add_ping(&bytes, 2, 7);
+    stranger_dial(&strangers[0], (struct bytes){bytes.base, bytes.len});
+    loop_until(sides[0].count == 1);
+    ck_assert_int_eq(sides[0].lost, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("peers");
@@ -318,6 +432,12 @@ int main(void)
     tcase_add_test(tc, garbage_and_oversized_frames_end_the_connection);
     tcase_add_test(tc, a_newer_connection_replaces_the_older);
     tcase_add_test(tc, a_peer_that_is_gone_is_told_and_found_again_when_it_returns);
+    tcase_add_test(tc, who_is_set_is_dialled_and_who_is_not_is_no_longer_heard);
+    tcase_add_test(tc, who_was_removed_for_certain_is_told);
+    tcase_add_test(tc, a_member_that_moved_is_dialled_where_it_is_now);
+    tcase_add_test(tc, a_member_may_have_a_name_for_an_address);
+    tcase_add_test(tc, who_knows_nobody_hears_whoever_greets_well_and_dials_back);
+    tcase_add_test(tc, a_record_that_is_none_is_not_dialled);
     tcase_add_test(tc, those_who_connect_and_say_nothing_keep_no_peer_out);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
