@@ -10,6 +10,7 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "storage/env_birth.h"
 
 enum {
     DATABASES_MAX = 32,
@@ -267,6 +268,9 @@ int env_open(const char *dir, size_t map_size, const char *const names[], size_t
     must(map_size > 0);
     env->dir_fd = -1;
     r = lock_directory(env, dir);
+    if (r < 0)
+        return err_up(r);
+    r = env_birth(env->dir_fd);
     if (r < 0)
         return err_up(r);
     r = open_mdb(env, dir, map_size);

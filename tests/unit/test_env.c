@@ -134,6 +134,25 @@ START_TEST(a_full_map_says_so_and_where_and_can_grow)
 }
 END_TEST
 
+/* What a power cut leaves while the file is being made; tests/crash looks at all the others. */
+START_TEST(a_birth_cut_short_is_begun_again)
+{
+    char path[64];
+    FILE *file;
+
+    env_free(env);
+    remove_file("data.mdb");
+    snprintf(path, sizeof path, "%s/birth.mdb", dir);
+    file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("half", file);
+    fclose(file);
+    ck_assert_int_eq(env_open(dir, 1 << 20, names, 2, &env), 0);
+    store(FRUIT, "apple", "red");
+    ck_assert_int_lt(access(path, F_OK), 0);
+}
+END_TEST
+
 START_TEST(a_second_opener_is_refused)
 {
     struct env *other = NULL;
@@ -178,6 +197,7 @@ int main(void)
     tcase_add_test(tc, a_reader_keeps_its_picture);
     tcase_add_test(tc, a_cursor_walks_both_ways_and_removes);
     tcase_add_test(tc, a_full_map_says_so_and_where_and_can_grow);
+    tcase_add_test(tc, a_birth_cut_short_is_begun_again);
     tcase_add_test(tc, a_second_opener_is_refused);
     tcase_add_test(tc, a_missing_directory_is_an_error);
     tcase_add_test_raise_signal(aborting, must_stops_on_a_false_comparison, SIGABRT);
