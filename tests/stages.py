@@ -14,6 +14,8 @@ SKIPPED = 77  # The exit status of a check that cannot run here and says why.
 CHECKS = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re.M)
 FUZZ_SECONDS = 3
 E2E_SECONDS = 900
+CRASH_IMAGES = 6000
+CRASH_SECONDS = 120
 THREADED = ("queue", "api", "api_ecs", "core", "rpc_server")  # Units whose code runs on several threads.
 
 
@@ -179,6 +181,17 @@ def e2e(run):
         run.tally.note(False)  # Broke off.
 
 
+def crash(run):
+    """Power cuts: none may lose anything, and a disk that breaks its promises must be noticed."""
+    targets = ["crash_record", "crash_workload", "crash_images"]
+    if not build(run, "release", targets):
+        return
+    words = [ROOT / "tests/crash/run", "--build", run.build / "release"]
+    run.check("power cuts", [*words, "--images", CRASH_IMAGES], timeout=CRASH_SECONDS)
+    for mutant in ("nosync", "nometasync", "nodirsync"):
+        run.check(f"power cuts, mutant {mutant}", [*words, "--images", 500, "--mutant", mutant], timeout=CRASH_SECONDS)
+
+
 def options():
     parser = argparse.ArgumentParser(prog="tests/run", description="Build and test everything.")
     parser.add_argument("--unit", action="store_true", help="only unit tests and lint")
@@ -199,6 +212,7 @@ def main():
         threads(run)
         analysis(run)
         fuzz(run)
+        crash(run)
     if everything or chosen.e2e:
         e2e(run)
     for name, reason in run.tally.skipped:

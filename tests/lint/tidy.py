@@ -35,7 +35,7 @@ BANNED = {
 # A C file outside these is built by no target.
 BUILT = re.compile(
     r"(proto|proto/base|scheduler|storage|server/(net|manager|worker|lab|cli))/\w+\.c|server/main\.c"
-    r"|tests/unit/test_\w+\.c|tests/fuzz/fuzz_\w+\.c|tests/(sim|bench|interop)/\w+\.c"
+    r"|tests/unit/test_\w+\.c|tests/fuzz/fuzz_\w+\.c|tests/(sim|bench|interop|crash|history)/\w+\.c"
 )
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 C_ASSERTION = re.compile(r"\b(ck_assert\w*|ck_abort\w*|must)\b")

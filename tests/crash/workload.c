@@ -1,0 +1,251 @@
+/*
+ * A manager's storage at work: `crash_workload DIR SEED TURNS` makes DIR/state and takes turns as
+ * the core does, each one transaction with what Raft keeps and what was applied. Says by marks
+ * what each turn will have done and when it is durable; record.c, when loaded, notes all of it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/base/bytes.h"
+#include "proto/base/err.h"
+#include "proto/base/mem.h"
+#include "proto/base/must.h"
+#include "proto/base/rng.h"
+#include "storage/log.h"
+#include "storage/tables.h"
+#include "tests/crash/story.h"
+#include "tests/crash/trace.h"
+#include "tests/fuzz/apply_ops.h"
+
+enum {
+    CHANCE_BYTES = 1 << 16,
+    APPENDED_MAX = 12,
+    BIG_BYTES = 20000, /* More than a page: as a large task definition. */
+};
+
+struct work {
+    const char *state; /* The environment's directory. */
+    struct env *env;
+    struct txn *reader; /* Held over some turns: pages it can see are not used again. */
+    struct rng rng;
+    uint8_t chance[CHANCE_BYTES];
+    size_t map_bytes;
+    uint32_t turn;
+    uint64_t term;
+    uint64_t applied;
+    uint64_t last;
+    uint64_t made; /* Commands, counted from 0. */
+};
+
+static bool one_in(struct work *work, unsigned n)
+{
+    return rng_below(&work->rng, n) == 0;
+}
+
+static int say(struct work *work, enum story_word word, const struct story_state *state)
+{
+    struct story_mark mark = {.word = word, .turn = work->turn, .state = *state};
+
+    if (trace_mark)
+        trace_mark(&mark, sizeof mark);
+    return 0;
+}
+
+static void next_command(struct work *work, struct buffer *out)
+{
+    struct source source = {.service_seq = 1};
+
+    if (one_in(work, 40)) {
+        size_t len = 1 + (size_t)rng_below(&work->rng, BIG_BYTES);
+
+        buffer_clear(out);
+        memset(buffer_extend(out, len), 0xff, len);
+        return;
+    }
+    for (size_t i = 0; i < 512; i++)
+        work->chance[i] = (uint8_t)rng_next(&work->rng);
+    source.at = work->chance;
+    source.left = 512;
+    if (work->made < OPS_FURNISH)
+        story_command((unsigned)work->made, out);
+    else
+        ops_next(&source, out);
+    work->made++;
+}
+
+static int append_some(struct work *work, struct txn *txn)
+{
+    scope(buffer_fini) struct buffer command = {0};
+    uint64_t count = rng_below(&work->rng, APPENDED_MAX + 1);
+    int r = 0;
+
+    for (uint64_t i = 0; i < count && r == 0; i++) {
+        next_command(work, &command);
+        r = log_append(txn, ++work->last,
+                       &(struct log_entry){
+                           .term = work->term, .type = 1, .data = {command.base, command.len}});
+    }
+    return err_up(r);
+}
+
+/* A new leader, whose log differs from ours behind what is committed. */
+static int follow_another(struct work *work, struct txn *txn)
+{
+    uint64_t from = work->applied + 1 + rng_below(&work->rng, work->last - work->applied + 1);
+    struct log_vote vote = {.voted_for = 1 + rng_below(&work->rng, 3)};
+    int r = log_truncate(txn, from);
+
+    if (r < 0)
+        return err_up(r);
+    work->last = from - 1;
+    vote.term = work->term += 1 + rng_below(&work->rng, 2);
+    return err_up(log_vote_put(txn, &vote));
+}
+
+static int apply_some(struct work *work, struct txn *txn)
+{
+    work->applied += rng_below(&work->rng, work->last - work->applied + 1);
+    return err_up(story_apply(txn, work->applied));
+}
+
+/* The beginning of the log, which what was applied stands for. */
+static int trim(struct work *work, struct txn *txn)
+{
+    uint64_t removed;
+
+    return err_up(log_trim(txn, rng_below(&work->rng, work->applied + 1), 1000, &removed));
+}
+
+static int configure(struct work *work, struct txn *txn)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "configuration of turn %u", work->turn);
+    return err_up(log_configuration_put(txn, (struct bytes){text, strlen(text)}));
+}
+
+static int change(struct work *work, struct txn *txn)
+{
+    int r = work->turn == 1 ? log_format(txn) : 0;
+
+    if (r == 0 && work->turn == 1)
+        r = log_owner(txn, 7);
+    if (r == 0 && one_in(work, 8))
+        r = follow_another(work, txn);
+    if (r == 0)
+        r = append_some(work, txn);
+    if (r == 0)
+        r = apply_some(work, txn);
+    if (r == 0 && one_in(work, 12))
+        r = trim(work, txn);
+    if (r == 0 && one_in(work, 16))
+        r = configure(work, txn);
+    return err_up(r);
+}
+
+/* One turn: one transaction, promised and kept. */
+static int turn(struct work *work)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    struct story_state state;
+    char *text = NULL;
+    int r = env_write(work->env, &txn);
+
+    if (r < 0)
+        return err_up(r);
+    work->turn++;
+    r = change(work, txn);
+    if (r < 0)
+        return err_up(r);
+    r = story_look(txn, &state, &text);
+    must(text == NULL);
+    if (r < 0)
+        return err_up(r);
+    say(work, STORY_INTENDS, &state);
+    r = txn_commit(steal(txn));
+    return r < 0 ? err_up(r) : say(work, STORY_ACKNOWLEDGED, &state);
+}
+
+static void read_for_a_while(struct work *work)
+{
+    if (!one_in(work, 10))
+        return;
+    if (work->reader)
+        txn_abort(steal(work->reader));
+    else
+        must(env_read(work->env, &work->reader) == 0);
+}
+
+static int open_again(struct work *work)
+{
+    txn_abort(steal(work->reader));
+    env_free(work->env);
+    work->env = NULL;
+    return err_up(env_open(work->state, work->map_bytes, table_names, TABLE_COUNT, &work->env));
+}
+
+static int between_turns(struct work *work)
+{
+    read_for_a_while(work);
+    if (one_in(work, 50))
+        return err_up(open_again(work));
+    if (!work->reader && one_in(work, 100))
+        return err_up(env_grow(work->env, work->map_bytes += 1 << 20));
+    return 0;
+}
+
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return err_new(r);
+}
+
+static int run(struct work *work, const char *dir, uint32_t turns)
+{
+    int r = 0;
+
+    if (mkdir(work->state, 0700) < 0 && errno != EEXIST)
+        return err_new(-errno);
+    r = sync_directory(dir);
+    if (r < 0)
+        return err_up(r);
+    r = env_open(work->state, work->map_bytes, table_names, TABLE_COUNT, &work->env);
+    while (r == 0 && work->turn < turns) {
+        r = turn(work);
+        if (r == 0)
+            r = between_turns(work);
+    }
+    return err_up(r);
+}
+
+int main(int argc, char **argv)
+{
+    struct work *work = mem_new(struct work);
+    char *state;
+    int r;
+
+    if (argc != 4) {
+        fprintf(stderr, "usage: crash_workload DIR SEED TURNS\n");
+        return 2;
+    }
+    work->state = state = mem_format("%s/state", argv[1]);
+    work->map_bytes = STORY_MAP_BYTES;
+    rng_seed(&work->rng, strtoull(argv[2], NULL, 10));
+    r = run(work, argv[1], (uint32_t)strtoul(argv[3], NULL, 10));
+    if (r < 0)
+        fprintf(stderr, "workload: turn %u: %s (%s)\n", work->turn, strerror(-r), err_trace());
+    txn_abort(work->reader);
+    env_free(work->env);
+    free(state);
+    free(work);
+    return r < 0;
+}
