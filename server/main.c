@@ -27,6 +27,7 @@ static const struct verb verbs[] = {
     {"lab", "VERB …", "a laboratory: a cluster on this machine, to break", lab_main},
     {"status", "[--endpoint URL]", "who leads, and how far the managers are", status_main},
     {"logs", "TASK", "what a task's containers wrote", logs_main},
+    {"storage", "check DIR", "what a manager keeps on its disk", storage_main},
     {"shim", NULL, NULL, shim_main},
     {"version", NULL, "print the version", version_main},
 };

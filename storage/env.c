@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -126,6 +127,17 @@ int txn_get(struct txn *txn, size_t db, struct bytes key, struct bytes *out)
     return 0;
 }
 
+int txn_count(struct txn *txn, size_t db, size_t *out)
+{
+    MDB_stat stat;
+    int r = errno_from_mdb(mdb_stat(txn->mdb, dbi(txn, db), &stat));
+
+    if (r < 0)
+        return err_new(r);
+    *out = stat.ms_entries;
+    return 0;
+}
+
 static int put(struct txn *txn, size_t db, struct bytes key, struct bytes value, unsigned flags)
 {
     MDB_val k = to_val(key);
@@ -215,19 +227,21 @@ int cursor_del(struct cursor *cursor)
     return err_new(errno_from_mdb(mdb_cursor_del(cursor->mdb, 0)));
 }
 
-static int open_databases(struct env *env, const char *const names[], size_t name_count)
+static int open_databases(struct env *env, const char *const names[], size_t name_count,
+                          bool readonly)
 {
     scope(txn_abort) struct txn *txn = NULL;
     int r;
 
     must(name_count <= DATABASES_MAX);
-    r = env_write(env, &txn);
+    r = readonly ? env_read(env, &txn) : env_write(env, &txn);
     if (r < 0)
         return err_up(r);
     for (size_t i = 0; i < name_count; i++) {
-        r = errno_from_mdb(mdb_dbi_open(txn->mdb, names[i], MDB_CREATE, &env->dbs[i]));
-        if (r < 0)
-            return err_new(r);
+        int rc = mdb_dbi_open(txn->mdb, names[i], readonly ? 0 : MDB_CREATE, &env->dbs[i]);
+
+        if (rc != 0)
+            return err_new(rc == MDB_NOTFOUND ? -ENOENT : errno_from_mdb(rc));
     }
     env->db_count = name_count;
     return err_up(txn_commit(steal(txn)));
@@ -244,7 +258,7 @@ static int lock_directory(struct env *env, const char *dir)
     return 0;
 }
 
-static int open_mdb(struct env *env, const char *dir, size_t map_size)
+static int open_mdb(struct env *env, const char *dir, size_t map_size, unsigned flags)
 {
     int r = errno_from_mdb(mdb_env_create(&env->mdb));
 
@@ -255,7 +269,7 @@ static int open_mdb(struct env *env, const char *dir, size_t map_size)
         return err_new(r);
     mdb_env_set_maxdbs(env->mdb, DATABASES_MAX);
     mdb_env_set_maxreaders(env->mdb, READERS_MAX);
-    r = errno_from_mdb(mdb_env_open(env->mdb, dir, MDB_NOTLS, 0600));
+    r = errno_from_mdb(mdb_env_open(env->mdb, dir, MDB_NOTLS | flags, 0600));
     return err_new(r);
 }
 
@@ -273,17 +287,33 @@ int env_open(const char *dir, size_t map_size, const char *const names[], size_t
     r = env_birth(env->dir_fd);
     if (r < 0)
         return err_up(r);
-    r = open_mdb(env, dir, map_size);
+    r = open_mdb(env, dir, map_size, 0);
     if (r < 0)
         return err_up(r);
     r = env_reap_readers(env);
     if (r < 0)
         return err_up(r);
-    r = open_databases(env, names, name_count);
+    r = open_databases(env, names, name_count, false);
     if (r < 0)
         return err_up(r);
     if (fsync(env->dir_fd) < 0) /* The files' names must survive a power cut too. */
         return err_new(-errno);
+    *out = steal(env);
+    return 0;
+}
+
+int env_open_readonly(const char *dir, const char *const names[], size_t name_count,
+                      struct env **out)
+{
+    scope(env_free) struct env *env = mem_new(struct env);
+    int r;
+
+    env->dir_fd = -1;
+    r = open_mdb(env, dir, 1, MDB_RDONLY); /* LMDB maps what there is, however much. */
+    if (r == 0)
+        r = open_databases(env, names, name_count, true);
+    if (r < 0)
+        return err_up(r);
     *out = steal(env);
     return 0;
 }

@@ -31,6 +31,12 @@ int env_open(const char *dir, size_t map_size, const char *const names[], size_t
              struct env **out);
 void env_free(struct env *env);
 
+/* Open for reading only, beside a process that has it open or without one. Neither makes nor
+ * changes anything in data.mdb. -ENOENT: there is no environment here, or it lacks one of the
+ * databases. */
+int env_open_readonly(const char *dir, const char *const names[], size_t name_count,
+                      struct env **out);
+
 /* Begin the write transaction, in the one thread that writes. Gives *out; end it with
  * exactly one of txn_commit and txn_abort. */
 int env_write(struct env *env, struct txn **out);
@@ -55,6 +61,9 @@ int env_reap_readers(struct env *env);
 /* Read one value. Returns ENV_ABSENT if there is none; *out is then untouched. *out is
  * borrowed: in a read transaction until it ends, in a write transaction until the next write. */
 int txn_get(struct txn *txn, size_t db, struct bytes key, struct bytes *out);
+
+/* How many keys a database has. */
+int txn_count(struct txn *txn, size_t db, size_t *out);
 
 /* Store one value. Copies. -ENOSPC: the map is full (env_grow), the transaction must be aborted. */
 int txn_put(struct txn *txn, size_t db, struct bytes key, struct bytes value);

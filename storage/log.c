@@ -48,6 +48,13 @@ static int words_put(struct txn *txn, const char *name, const uint64_t *words, s
     return err_up(txn_put(txn, TABLE_META, text(name), (struct bytes){value, count * 8}));
 }
 
+int log_identity_get(struct txn *txn, struct log_identity *out)
+{
+    int r = words_get(txn, "format", &out->format, 1);
+
+    return r < 0 ? err_up(r) : err_up(words_get(txn, "owner", &out->owner, 1));
+}
+
 int log_format(struct txn *txn)
 {
     uint64_t format;

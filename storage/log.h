@@ -38,6 +38,13 @@ struct log_applied {
     uint64_t configuration_index; /* Of the newest applied configuration, 0: none. */
 };
 
+/* What log_format() and log_owner() wrote, unjudged; all zeroes at first. */
+struct log_identity {
+    uint64_t format;
+    uint64_t owner;
+};
+int log_identity_get(struct txn *txn, struct log_identity *out);
+
 /* Write or check the format version. -EPROTONOSUPPORT: the database is of a newer format.
  * -EPROTOTYPE: of an older one that is not read any more. */
 int log_format(struct txn *txn);

@@ -8,3 +8,6 @@ int status_main(int argc, char **argv);
 
 /* `cais logs TASK`: what a task's containers wrote. */
 int logs_main(int argc, char **argv);
+
+/* `cais storage VERB`: what a manager keeps on its disk. */
+int storage_main(int argc, char **argv);

@@ -152,6 +152,12 @@ class Lab:
         assert not check or done.returncode == 0, f"cais lab {verb} {words}: {done.stdout}{done.stderr}"
         return done
 
+    @staticmethod
+    def verb(*words, timeout=60):
+        """Run `cais VERB ...`, one that is not the lab's."""
+        return subprocess.run([str(w) for w in (CAIS, *words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=timeout)
+
     def up(self, *words, check=True):
         return self.cais("up", "--api", f"127.0.0.1:{self.port}", *words, check=check)
 

@@ -119,6 +119,6 @@ def test_help_of_every_verb():
     for verb in verbs:
         done = subprocess.run([CAIS, "lab", verb, "--help"], stdout=subprocess.PIPE, text=True, timeout=10)
         assert done.returncode == 0 and f"cais lab {verb}" in done.stdout
-    for verb in ("manager", "worker", "lab", "status", "logs", "version"):
+    for verb in ("manager", "worker", "lab", "status", "logs", "storage", "version"):
         done = subprocess.run([CAIS, verb, "--help"], stdout=subprocess.PIPE, text=True, timeout=10)
         assert done.returncode == 0 and f"cais {verb}" in done.stdout

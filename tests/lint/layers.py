@@ -19,7 +19,7 @@ MAY = {  # folder -> (our folders, outside libraries); the longest matching pref
         ("uv.h", "raft.h", "microhttpd.h", "jansson.h", "openssl/"),
     ),
     "server/worker": ((*BASE, "server/net", "storage"), ("uv.h",)),
-    "server/cli": ((*BASE, "server/net"), ("uv.h", "jansson.h")),
+    "server/cli": ((*BASE, "server/net", "storage"), ("uv.h", "jansson.h")),
     "server/lab": ((*BASE, "server/net", "server/cli"), ("uv.h", "jansson.h")),
     "server": ((*BASE, "server/net", "server/manager", "server/worker", "server/cli", "server/lab"), ()),
     "tests": (None, ("check.h",)),  # None: anything of ours.
