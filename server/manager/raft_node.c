@@ -479,6 +479,16 @@ static uint64_t silent_at(const struct raft_node *node)
     return node->leader_heard_ms + node->config.election_ms;
 }
 
+/* Rule 5: the others were left out, or made stand-bys, by the leader of this very term, and the
+ * core would lead the same one. Beginning anew, we lead the next. */
+static int lead_alone(struct raft_node *node)
+{
+    struct log_vote vote = {.term = raft_current_term(&node->raft),
+                            .voted_for = raft_voted_for(&node->raft)};
+
+    return err_up(raft_node_reopen(node, &vote));
+}
+
 int raft_node_tick(struct raft_node *node)
 {
     struct raft_event event = {.type = RAFT_TIMEOUT};
@@ -489,6 +499,8 @@ int raft_node_tick(struct raft_node *node)
         campaign_early(node);
     if (node->now_ms + node->skew_ms < raft_timeout(&node->raft))
         return 0; /* Rule 13: never before it is due. */
+    if (raft_node_is_sole_voter(node) && raft_state(&node->raft) == RAFT_FOLLOWER)
+        return err_up(lead_alone(node));
     return err_up(raft_node_step(node, &event));
 }
 

@@ -453,6 +453,9 @@ int raft_node_receive(struct raft_node *node, const Peer__PeerFrame *frame)
         return receive_vote(node, &message);
     case RAFT_REQUEST_VOTE_RESULT:
         return receive_vote_result(node, &message);
+    case RAFT_TIMEOUT_NOW:
+        /* Rule 5: a sole voter needs no leave to lead, and the core would take this term for it. */
+        return raft_node_is_sole_voter(node) ? 0 : err_up(feed(node, &message));
     case RAFT_INSTALL_SNAPSHOT:
         return receive_install(node, &message.install_snapshot, frame);
     default:
