@@ -1,4 +1,4 @@
-#include "raft_world.h"
+#include "tests/unit/raft_world.h"
 
 START_TEST(what_is_submitted_is_applied_everywhere_in_order)
 {

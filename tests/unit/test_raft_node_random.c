@@ -3,7 +3,7 @@
  * loss, delay, cut links, trimmed logs and images; then quiet, and everything must be well.
  */
 #include "proto/base/rng.h"
-#include "raft_world.h"
+#include "tests/unit/raft_world.h"
 
 enum {
     SEEDS = 300,

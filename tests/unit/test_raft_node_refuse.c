@@ -1,5 +1,5 @@
 /* What no manager sends: nothing of it is taken in. */
-#include "raft_world.h"
+#include "tests/unit/raft_world.h"
 
 static struct bytes stale_frame;
 
