@@ -144,6 +144,86 @@ START_TEST(a_newer_format_is_refused)
 }
 END_TEST
 
+START_TEST(an_older_format_is_refused)
+{
+    uint8_t older[8] = {0, 0, 0, 0, 0, 0, 0, LOG_FORMAT - 1};
+
+    ck_assert_int_eq(
+        txn_put(txn, TABLE_META, (struct bytes){"format", 6}, (struct bytes){older, 8}), 0);
+    ck_assert_int_eq(log_format(txn), -EPROTOTYPE);
+}
+END_TEST
+
+START_TEST(trimming_removes_the_beginning_in_steps)
+{
+    uint64_t first, last, removed;
+
+    ck_assert_int_eq(log_trim(txn, 5, 100, &removed), 0);
+    ck_assert_uint_eq(removed, 0);
+    for (uint64_t i = 4; i <= 10; i++)
+        append(i, 1, "x");
+    ck_assert_int_eq(log_trim(txn, 8, 3, &removed), 0);
+    ck_assert_uint_eq(removed, 3);
+    ck_assert_int_eq(log_bounds(txn, &first, &last), 0);
+    ck_assert_uint_eq(first, 7);
+    ck_assert_uint_eq(last, 10);
+    ck_assert_int_eq(log_trim(txn, 8, 100, &removed), 0);
+    ck_assert_uint_eq(removed, 2);
+    ck_assert_int_eq(log_trim(txn, 8, 100, &removed), 0);
+    ck_assert_uint_eq(removed, 0);
+    ck_assert_int_eq(log_trim(txn, 10, 100, &removed), 0);
+    ck_assert_uint_eq(removed, 2);
+    ck_assert_int_eq(log_bounds(txn, &first, &last), LOG_ABSENT);
+    append(11, 2, "y");
+}
+END_TEST
+
+START_TEST(a_damaged_entry_is_named)
+{
+    uint8_t key[8] = {0, 0, 0, 0, 0, 0, 0, 8};
+    struct log_entry entry = {.term = 1, .type = 1, .data = {"z", 1}};
+    uint64_t damaged = 0;
+
+    ck_assert_int_eq(log_verify(txn, &damaged), 0);
+    for (uint64_t i = 7; i <= 9; i++)
+        append(i, 1, "hello");
+    ck_assert_int_eq(log_verify(txn, &damaged), 0);
+    ck_assert_int_eq(
+        txn_put(txn, TABLE_LOG, (struct bytes){key, 8}, (struct bytes){"0123456789abcdef", 16}), 0);
+    ck_assert_int_eq(log_verify(txn, &damaged), -EUCLEAN);
+    ck_assert_uint_eq(damaged, 8);
+    ck_assert_int_eq(log_truncate(txn, 8), 0);
+    ck_assert_int_eq(log_append(txn, 9, &entry), 0);
+    ck_assert_int_eq(log_verify(txn, &damaged), -EUCLEAN);
+    ck_assert_uint_eq(damaged, 8); /* Missing. */
+}
+END_TEST
+
+START_TEST(the_head_of_an_image_takes_the_place_of_another)
+{
+    struct log_head head = {.owner = 5,
+                            .vote = {.term = 9, .voted_for = 4},
+                            .applied = {.index = 100, .term = 8, .configuration_index = 50},
+                            .configuration = {"members", 7}};
+    struct log_applied applied;
+    struct log_vote vote;
+    struct bytes configuration;
+
+    ck_assert_int_eq(log_owner(txn, 2), 0);
+    ck_assert_int_eq(log_install(txn, &head), 0);
+    ck_assert_int_eq(log_format(txn), 0);
+    ck_assert_int_eq(log_owner(txn, 5), 0);
+    ck_assert_int_eq(log_vote_get(txn, &vote), 0);
+    ck_assert_uint_eq(vote.term, 9);
+    ck_assert_uint_eq(vote.voted_for, 4);
+    ck_assert_int_eq(log_applied_get(txn, &applied), 0);
+    ck_assert_uint_eq(applied.index, 100);
+    ck_assert_uint_eq(applied.configuration_index, 50);
+    ck_assert_int_eq(log_configuration_get(txn, &configuration), 0);
+    ck_assert_uint_eq(configuration.len, 7);
+}
+END_TEST
+
 START_TEST(a_log_has_one_owner)
 {
     ck_assert_int_eq(log_owner(txn, 2), 0);
@@ -166,6 +246,10 @@ int main(void)
     tcase_add_test(tc, a_gap_is_noticed_by_a_walk);
     tcase_add_test(tc, vote_and_applied_survive_and_begin_as_zeroes);
     tcase_add_test(tc, a_newer_format_is_refused);
+    tcase_add_test(tc, an_older_format_is_refused);
+    tcase_add_test(tc, trimming_removes_the_beginning_in_steps);
+    tcase_add_test(tc, a_damaged_entry_is_named);
+    tcase_add_test(tc, the_head_of_an_image_takes_the_place_of_another);
     tcase_add_test(tc, a_log_has_one_owner);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
