@@ -15,6 +15,7 @@ CHECKS = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re
 FUZZ_SECONDS = 3
 E2E_SECONDS = 900
 CRASH_IMAGES = 6000
+CRASH_KILLS = 10
 CRASH_SECONDS = 120
 THREADED = ("queue", "api", "api_ecs", "core", "rpc_server")  # Units whose code runs on several threads.
 
@@ -182,14 +183,17 @@ def e2e(run):
 
 
 def crash(run):
-    """Power cuts: none may lose anything, and a disk that breaks its promises must be noticed."""
-    targets = ["crash_record", "crash_workload", "crash_images"]
+    """Power cuts and kills: none may lose anything, and whoever breaks a promise must be noticed."""
+    targets = ["crash_record", "crash_workload", "crash_images", "cais", "history_check"]
     if not build(run, "release", targets):
         return
     words = [ROOT / "tests/crash/run", "--build", run.build / "release"]
     run.check("power cuts", [*words, "--images", CRASH_IMAGES], timeout=CRASH_SECONDS)
     for mutant in ("nosync", "nometasync", "nodirsync"):
         run.check(f"power cuts, mutant {mutant}", [*words, "--images", 500, "--mutant", mutant], timeout=CRASH_SECONDS)
+    words = [ROOT / "tests/crash/kill", "--build", run.build / "release", "--kills"]
+    run.check("kills", [*words, CRASH_KILLS], timeout=CRASH_SECONDS)
+    run.check("kills, with stale reads", [*words, CRASH_KILLS, "--stale"], timeout=CRASH_SECONDS)
 
 
 def options():
