@@ -10,7 +10,7 @@
 START_TEST(a_record_reads_back_as_it_was_written)
 {
     static const char *const records[] = {
-        "m1 us-east-1a 127.1.0.1 4512 4511 4510 " KEY,
+        ("m1 us-east-1a 127.1.0.1 4512 4511 4510 " KEY),
         "a b c 1 1 1 -",
         "m_2 z-9 host.example.com 65535 65535 65535 -",
         "m1 z fd00::1 4512 4511 4510 -",
