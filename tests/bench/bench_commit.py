@@ -3,7 +3,7 @@
 A small write is RegisterTaskDefinition with a body of 256 bytes, a new revision each, and for etcd a Put of a new key
 with a value of 256 bytes. The headline is three managers without a lab, as etcd's three members are, clients at
 the leader for both. The same through a lab (`commit_lab_`: its relay carries what managers say to each other) and
-through a lab's front too (`commit_front_`).
+through a lab's front too (`commit_front_`). `commit_raw_` is the core without HTTP, with commands of 200 bytes (raw.c).
 """
 import contextlib
 import sys
@@ -14,16 +14,31 @@ import common
 CLIENTS = (1, 64, 256)
 SECONDS = 4
 ROUNDS = 5
+RAW_CALLS = 4000
+raw_only = False
 
 
 def run(rounds):
     rounds = rounds or ROUNDS
-    figures = beside_etcd(rounds) | in_a_lab(rounds)
+    figures = raw(rounds)
+    if raw_only:
+        return figures
+    figures |= beside_etcd(rounds) | in_a_lab(rounds)
     for clients in CLIENTS:
         if f"etcd_commit_{clients}_per_s" in figures:
             ratio = figures[f"commit_{clients}_per_s"] / figures[f"etcd_commit_{clients}_per_s"]
             figures[f"commit_ratio_{clients}"] = round(ratio, 2)
     return figures
+
+
+def raw(rounds):
+    """Without HTTP: three managers' cores, a process each, and callers in the leader's."""
+    found = []
+    for _ in range(rounds):
+        with common.scratch("raw") as path:
+            lines = common.run([common.RAW, path, SECONDS, RAW_CALLS], timeout=60).splitlines()
+        found.append({name: float(value) for name, _, value in (line.partition(": ") for line in lines)})
+    return {f"commit_{name}": value for name, value in common.medians(found, found[0]).items()}
 
 
 def beside_etcd(rounds):

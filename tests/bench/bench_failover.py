@@ -4,7 +4,8 @@ The writer has one connection to the lab's front, reconnects at once on any erro
 WRITE_TIMEOUT_S. A pause lasts from the kill to the first acknowledgement of a write that was sent after it.
 
 A killed process leaves closed connections behind, which say so at once; a machine without power does not. So there are
-rounds with SIGSTOP in its place too (`failover_silent_`), in which nobody is told and time alone tells.
+rounds with SIGSTOP in its place too (`failover_silent_`), and rounds in which the leader is well and every link between
+it and anybody else swallows what is sent (`failover_cut_`): in both nobody is told, and time alone tells.
 """
 import http.client
 import os
@@ -69,21 +70,68 @@ class Writer(threading.Thread):
         return next((done for sent, done, _ in list(self.acknowledged) if sent > moment), None)
 
 
+class Killed:
+    """SIGKILL, and a start afterwards."""
+    name = "failover_ms"
+
+    @staticmethod
+    def begin(lab, leader):
+        """Returns the moment from which nobody leads."""
+        pid = lab.managers()[leader]["pid"]
+        began = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        return began
+
+    @staticmethod
+    def end(lab, leader):
+        harness.wait_until("the lab knows", lambda: lab.managers()[leader]["state"] == "dead", 10)
+        lab.cais("start", leader)
+
+
+class Silent:
+    """SIGSTOP."""
+    name = "failover_silent_ms"
+
+    @staticmethod
+    def begin(lab, leader):
+        pid = lab.managers()[leader]["pid"]
+        began = time.monotonic()
+        os.kill(pid, signal.SIGSTOP)
+        return began
+
+    @staticmethod
+    def end(lab, leader):
+        lab.cais("cont", leader)
+
+
+class Cut:
+    """No link to it carries anything, and none breaks."""
+    name = "failover_cut_ms"
+
+    @staticmethod
+    def begin(lab, leader):
+        lab.cais("cut", leader, "*")
+        return time.monotonic()
+
+    @staticmethod
+    def end(lab, _):
+        lab.cais("heal")
+
+
 def run(rounds):
-    pauses, acknowledged = {signal.SIGKILL: [], signal.SIGSTOP: []}, []
+    pauses, acknowledged = {Killed: [], Silent: [], Cut: []}, []
     with common.running_lab("failover") as lab:
         before = lab.identities(lab.web(TASKS))
         for how, measured in pauses.items():
             for number in range(rounds or ROUNDS):
-                with Writer(f"127.0.0.1:{lab.port}", f"{how.name}-{number}") as writer:
+                with Writer(f"127.0.0.1:{lab.port}", f"{how.name.replace('_', '-')}-{number}") as writer:
                     measured.append(one(lab, writer, how))
                 acknowledged += [name for _, _, name in writer.acknowledged]
         common.wait_all_up(lab)  # Up to what was acknowledged last.
         lost = lost_anywhere(lab, acknowledged)
         after = lab.identities(lab.wait_serving(TASKS))
     return {
-        **summary("failover_ms", pauses[signal.SIGKILL]),
-        **summary("failover_silent_ms", pauses[signal.SIGSTOP]),
+        **{name: value for how, measured in pauses.items() for name, value in summary(how.name, measured).items()},
         "failover_tasks_restarted": sum(after.get(task) != was for task, was in before.items()),
         "failover_acked": len(acknowledged),
         "failover_acked_lost": len(lost),
@@ -99,18 +147,12 @@ def one(lab, writer, how):
     """End the leader; milliseconds until writes are acknowledged again. Then all three are well again."""
     harness.wait_until("writes are acknowledged", lambda: len(writer.acknowledged) > 20, 10, every=0.01)
     leader = lab.leader()
-    pid = lab.managers()[leader]["pid"]
     time.sleep(random.uniform(0, 0.2))  # Any moment between two heartbeats.
-    began = time.monotonic()
-    os.kill(pid, how)
+    began = how.begin(lab, leader)
     try:
         done = harness.wait_until("writes resume", lambda: writer.first_after(began), PAUSE_MAX_S, every=0.01)
     finally:
-        if how == signal.SIGSTOP:
-            os.kill(pid, signal.SIGCONT)
-    if how == signal.SIGKILL:
-        harness.wait_until("the lab knows", lambda: lab.managers()[leader]["state"] == "dead", 10)
-        lab.cais("start", leader)
+        how.end(lab, leader)
     common.wait_all_up(lab)
     return (done - began) * 1000
 

@@ -18,6 +18,8 @@ import harness  # noqa: E402
 
 LOAD = RELEASE / "tests" / "bench_load"
 SCHEDULE = RELEASE / "tests" / "bench_schedule"
+FILL = RELEASE / "tests" / "bench_fill"
+RAW = RELEASE / "tests" / "bench_raw"
 SCRATCH = ROOT / "build" / "bench"  # On the disk of the sources, not on a tmpfs.
 LOAD_SLACK_S = 30
 keep = False
@@ -31,7 +33,8 @@ def build():
     """The release build of what is measured, brought up to date."""
     if not (RELEASE / "build.ninja").exists():
         run(["cmake", "--preset", "release"], timeout=120)
-    run(["cmake", "--build", RELEASE, "-j", os.cpu_count(), "--target", "cais", "bench_load", "bench_schedule"],
+    run(["cmake", "--build", RELEASE, "-j", os.cpu_count(), "--target", "cais", "bench_load", "bench_schedule",
+         "bench_fill", "bench_raw"],
         timeout=1800)
 
 
