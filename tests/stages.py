@@ -184,13 +184,14 @@ def e2e(run):
 
 def crash(run):
     """Power cuts and kills: none may lose anything, and whoever breaks a promise must be noticed."""
-    targets = ["crash_record", "crash_workload", "crash_images", "cais", "history_check"]
+    targets = ["crash_record", "crash_workload", "crash_images", "crash_inject", "cais", "history_check"]
     if not build(run, "release", targets):
         return
     words = [ROOT / "tests/crash/run", "--build", run.build / "release"]
     run.check("power cuts", [*words, "--images", CRASH_IMAGES], timeout=CRASH_SECONDS)
     for mutant in ("nosync", "nometasync", "nodirsync"):
         run.check(f"power cuts, mutant {mutant}", [*words, "--images", 500, "--mutant", mutant], timeout=CRASH_SECONDS)
+    run.check("failing calls", [ROOT / "tests/crash/inject", "--build", run.build / "release"], timeout=CRASH_SECONDS)
     words = [ROOT / "tests/crash/kill", "--build", run.build / "release", "--kills"]
     run.check("kills", [*words, CRASH_KILLS], timeout=CRASH_SECONDS)
     run.check("kills, with stale reads", [*words, CRASH_KILLS, "--stale"], timeout=CRASH_SECONDS)

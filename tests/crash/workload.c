@@ -51,6 +51,9 @@ static int say(struct work *work, enum story_word word, const struct story_state
 {
     struct story_mark mark = {.word = word, .turn = work->turn, .state = *state};
 
+    printf("%s %u %016llx\n", word == STORY_INTENDS ? "intends" : "acknowledged", work->turn,
+           (unsigned long long)state->digest);
+    fflush(stdout);
     if (trace_mark)
         trace_mark(&mark, sizeof mark);
     return 0;
@@ -227,20 +230,49 @@ static int run(struct work *work, const char *dir, uint32_t turns)
     return err_up(r);
 }
 
+/* Say what is there, and go on with it. */
+static int look(const char *state_dir)
+{
+    scope(env_free) struct env *env = NULL;
+    scope(txn_abort) struct txn *txn = NULL;
+    struct story_state state = {0};
+    char *text = NULL;
+    int r;
+
+    if (mkdir(state_dir, 0700) < 0 && errno != EEXIST)
+        return err_new(-errno);
+    r = env_open(state_dir, STORY_MAP_BYTES, table_names, TABLE_COUNT, &env);
+    if (r == 0)
+        r = env_read(env, &txn);
+    if (r == 0)
+        r = story_look(txn, &state, &text);
+    txn_abort(steal(txn));
+    if (r == 0)
+        r = story_go_on(env, &text);
+    free(text);
+    if (r < 0)
+        return err_up(r);
+    if (state.last == 0 && state.term == 0)
+        printf("found nothing\n");
+    else
+        printf("found %016llx\n", (unsigned long long)state.digest);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct work *work = mem_new(struct work);
     char *state;
     int r;
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: crash_workload DIR SEED TURNS\n");
+    if (argc != 4 && !(argc == 3 && strcmp(argv[2], "look") == 0)) {
+        fprintf(stderr, "usage: crash_workload DIR SEED TURNS, or DIR look\n");
         return 2;
     }
     work->state = state = mem_format("%s/state", argv[1]);
     work->map_bytes = STORY_MAP_BYTES;
     rng_seed(&work->rng, strtoull(argv[2], NULL, 10));
-    r = run(work, argv[1], (uint32_t)strtoul(argv[3], NULL, 10));
+    r = argc == 3 ? look(state) : run(work, argv[1], (uint32_t)strtoul(argv[3], NULL, 10));
     if (r < 0)
         fprintf(stderr, "workload: turn %u: %s (%s)\n", work->turn, strerror(-r), err_trace());
     txn_abort(work->reader);
