@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -12,31 +10,17 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "storage/env_birth.h"
+#include "storage/env_inner.h"
 
 enum {
-    DATABASES_MAX = 32,
     READERS_MAX = 256, /* Transactions at once, not threads: the environment is opened NOTLS. */
-};
-
-struct env {
-    MDB_env *mdb;
-    int dir_fd; /* Locked: one writing process a directory. */
-    size_t db_count;
-    MDB_dbi dbs[DATABASES_MAX];
-};
-
-struct txn {
-    MDB_txn *mdb;
-    const struct env *env;
 };
 
 struct cursor {
     MDB_cursor *mdb;
 };
 
-/* The one place where LMDB's codes become ours. MDB_NOTFOUND is an outcome and is handled
- * where it can occur. */
-static int errno_from_mdb(int rc)
+int env_errno(int rc)
 {
     switch (rc) {
     case MDB_SUCCESS:
@@ -50,6 +34,7 @@ static int errno_from_mdb(int rc)
     case MDB_PAGE_NOTFOUND:
         return -EUCLEAN;
     case MDB_READERS_FULL:
+    case MDB_MAP_RESIZED:
         return -EAGAIN;
     default:
         return rc > 0 ? -rc : -EIO;
@@ -72,8 +57,10 @@ static int begin(struct env *env, unsigned flags, struct txn **out)
     int r;
 
     txn->env = env;
-    r = errno_from_mdb(mdb_txn_begin(env->mdb, NULL, flags, &txn->mdb));
+    env_hold(env);
+    r = env_errno(mdb_txn_begin(env->mdb, NULL, flags, &txn->mdb));
     if (r < 0) {
+        env_release(env);
         free(txn);
         return err_new(r);
     }
@@ -93,8 +80,9 @@ int env_read(struct env *env, struct txn **out)
 
 int txn_commit(struct txn *txn)
 {
-    int r = errno_from_mdb(mdb_txn_commit(txn->mdb));
+    int r = env_errno(mdb_txn_commit(txn->mdb));
 
+    env_release(txn->env);
     free(txn);
     return err_new(r);
 }
@@ -104,6 +92,7 @@ void txn_abort(struct txn *txn)
     if (!txn)
         return;
     mdb_txn_abort(txn->mdb);
+    env_release(txn->env);
     free(txn);
 }
 
@@ -122,19 +111,8 @@ int txn_get(struct txn *txn, size_t db, struct bytes key, struct bytes *out)
     if (rc == MDB_NOTFOUND)
         return ENV_ABSENT;
     if (rc != 0)
-        return err_new(errno_from_mdb(rc));
+        return err_new(env_errno(rc));
     *out = from_val(v);
-    return 0;
-}
-
-int txn_count(struct txn *txn, size_t db, size_t *out)
-{
-    MDB_stat stat;
-    int r = errno_from_mdb(mdb_stat(txn->mdb, dbi(txn, db), &stat));
-
-    if (r < 0)
-        return err_new(r);
-    *out = stat.ms_entries;
     return 0;
 }
 
@@ -143,7 +121,7 @@ static int put(struct txn *txn, size_t db, struct bytes key, struct bytes value,
     MDB_val k = to_val(key);
     MDB_val v = to_val(value);
 
-    return err_new(errno_from_mdb(mdb_put(txn->mdb, dbi(txn, db), &k, &v, flags)));
+    return err_new(env_errno(mdb_put(txn->mdb, dbi(txn, db), &k, &v, flags)));
 }
 
 int txn_put(struct txn *txn, size_t db, struct bytes key, struct bytes value)
@@ -163,13 +141,24 @@ int txn_del(struct txn *txn, size_t db, struct bytes key)
 
     if (rc == MDB_NOTFOUND)
         return ENV_ABSENT;
-    return err_new(errno_from_mdb(rc));
+    return err_new(env_errno(rc));
+}
+
+int txn_count(struct txn *txn, size_t db, size_t *out)
+{
+    MDB_stat stat;
+    int r = env_errno(mdb_stat(txn->mdb, dbi(txn, db), &stat));
+
+    if (r < 0)
+        return err_new(r);
+    *out = stat.ms_entries;
+    return 0;
 }
 
 int cursor_open(struct txn *txn, size_t db, struct cursor **out)
 {
     struct cursor *cursor = mem_new(struct cursor);
-    int r = errno_from_mdb(mdb_cursor_open(txn->mdb, dbi(txn, db), &cursor->mdb));
+    int r = env_errno(mdb_cursor_open(txn->mdb, dbi(txn, db), &cursor->mdb));
 
     if (r < 0) {
         free(cursor);
@@ -196,7 +185,7 @@ static int move(struct cursor *cursor, MDB_val k, MDB_cursor_op op, struct bytes
     if (rc == MDB_NOTFOUND)
         return ENV_ABSENT;
     if (rc != 0)
-        return err_new(errno_from_mdb(rc));
+        return err_new(env_errno(rc));
     *out_key = from_val(k);
     *out = from_val(v);
     return 0;
@@ -224,33 +213,34 @@ int cursor_last(struct cursor *cursor, struct bytes *out_key, struct bytes *out)
 
 int cursor_del(struct cursor *cursor)
 {
-    return err_new(errno_from_mdb(mdb_cursor_del(cursor->mdb, 0)));
+    return err_new(env_errno(mdb_cursor_del(cursor->mdb, 0)));
 }
 
-static int open_databases(struct env *env, const char *const names[], size_t name_count,
-                          bool readonly)
+static int open_databases(struct env *env, unsigned flags, const char *const names[],
+                          size_t name_count)
 {
     scope(txn_abort) struct txn *txn = NULL;
     int r;
 
     must(name_count <= DATABASES_MAX);
-    r = readonly ? env_read(env, &txn) : env_write(env, &txn);
+    r = begin(env, flags & MDB_RDONLY, &txn);
     if (r < 0)
         return err_up(r);
     for (size_t i = 0; i < name_count; i++) {
-        int rc = mdb_dbi_open(txn->mdb, names[i], readonly ? 0 : MDB_CREATE, &env->dbs[i]);
+        int rc =
+            mdb_dbi_open(txn->mdb, names[i], flags & MDB_RDONLY ? 0 : MDB_CREATE, &env->dbs[i]);
 
         if (rc != 0)
-            return err_new(rc == MDB_NOTFOUND ? -ENOENT : errno_from_mdb(rc));
+            return err_new(rc == MDB_NOTFOUND ? -ENOENT : env_errno(rc));
     }
     env->db_count = name_count;
     return err_up(txn_commit(steal(txn)));
 }
 
 /* LMDB would let a second process write in turns; two managers on one directory must not. */
-static int lock_directory(struct env *env, const char *dir)
+static int lock_directory(struct env *env)
 {
-    env->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    env->dir_fd = open(env->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (env->dir_fd < 0)
         return err_new(-errno);
     if (flock(env->dir_fd, LOCK_EX | LOCK_NB) < 0)
@@ -258,42 +248,52 @@ static int lock_directory(struct env *env, const char *dir)
     return 0;
 }
 
-static int open_mdb(struct env *env, const char *dir, size_t map_size, unsigned flags)
+static int open_mdb(struct env *env, unsigned flags, size_t map_size)
 {
-    int r = errno_from_mdb(mdb_env_create(&env->mdb));
+    int r = env_errno(mdb_env_create(&env->mdb));
 
-    if (r < 0)
-        return err_new(r);
-    r = errno_from_mdb(mdb_env_set_mapsize(env->mdb, map_size));
+    if (r == 0)
+        r = env_errno(mdb_env_set_mapsize(env->mdb, map_size));
     if (r < 0)
         return err_new(r);
     mdb_env_set_maxdbs(env->mdb, DATABASES_MAX);
     mdb_env_set_maxreaders(env->mdb, READERS_MAX);
-    r = errno_from_mdb(mdb_env_open(env->mdb, dir, MDB_NOTLS | flags, 0600));
+    r = env_errno(mdb_env_open(env->mdb, env->dir, MDB_NOTLS | flags, 0600));
     return err_new(r);
 }
 
-int env_open(const char *dir, size_t map_size, const char *const names[], size_t name_count,
-             struct env **out)
+static struct env *new_env(const char *dir)
 {
-    scope(env_free) struct env *env = mem_new(struct env);
+    struct env *env = mem_new(struct env);
+
+    worked(pthread_mutex_init(&env->lock, NULL));
+    worked(pthread_cond_init(&env->opened, NULL));
+    list_init(&env->pictures);
+    env->dir = mem_string(dir);
+    env->dir_fd = -1;
+    return env;
+}
+
+static int open_to_write(const char *dir, size_t map_size, unsigned flags,
+                         const char *const names[], size_t name_count, struct env **out)
+{
+    scope(env_free) struct env *env = new_env(dir);
     int r;
 
     must(map_size > 0);
-    env->dir_fd = -1;
-    r = lock_directory(env, dir);
+    r = lock_directory(env);
     if (r < 0)
         return err_up(r);
     r = env_birth(env->dir_fd);
     if (r < 0)
         return err_up(r);
-    r = open_mdb(env, dir, map_size, 0);
+    r = open_mdb(env, flags, map_size);
     if (r < 0)
         return err_up(r);
     r = env_reap_readers(env);
     if (r < 0)
         return err_up(r);
-    r = open_databases(env, names, name_count, false);
+    r = open_databases(env, flags, names, name_count);
     if (r < 0)
         return err_up(r);
     if (fsync(env->dir_fd) < 0) /* The files' names must survive a power cut too. */
@@ -302,16 +302,37 @@ int env_open(const char *dir, size_t map_size, const char *const names[], size_t
     return 0;
 }
 
+int env_open(const char *dir, size_t map_size, const char *const names[], size_t name_count,
+             struct env **out)
+{
+    return err_up(open_to_write(dir, map_size, 0, names, name_count, out));
+}
+
+int env_open_filling(const char *dir, size_t map_size, const char *const names[], size_t name_count,
+                     struct env **out)
+{
+    return err_up(open_to_write(dir, map_size, MDB_NOSYNC, names, name_count, out));
+}
+
+int env_settle(struct env *env)
+{
+    int r = env_errno(mdb_env_sync(env->mdb, 1));
+
+    if (r == 0)
+        r = env_errno(mdb_env_set_flags(env->mdb, MDB_NOSYNC, 0));
+    if (r == 0 && fsync(env->dir_fd) < 0)
+        r = -errno;
+    return err_new(r);
+}
+
 int env_open_readonly(const char *dir, const char *const names[], size_t name_count,
                       struct env **out)
 {
-    scope(env_free) struct env *env = mem_new(struct env);
-    int r;
+    scope(env_free) struct env *env = new_env(dir);
+    int r = open_mdb(env, MDB_RDONLY, 1); /* LMDB maps what there is, however much. */
 
-    env->dir_fd = -1;
-    r = open_mdb(env, dir, 1, MDB_RDONLY); /* LMDB maps what there is, however much. */
     if (r == 0)
-        r = open_databases(env, names, name_count, true);
+        r = open_databases(env, MDB_RDONLY, names, name_count);
     if (r < 0)
         return err_up(r);
     *out = steal(env);
@@ -322,11 +343,21 @@ void env_free(struct env *env)
 {
     if (!env)
         return;
+    must(env->holders == 0);
+    must(list_is_empty(&env->pictures));
     if (env->mdb)
         mdb_env_close(env->mdb);
     if (env->dir_fd >= 0)
         close(env->dir_fd);
+    pthread_mutex_destroy(&env->lock);
+    pthread_cond_destroy(&env->opened);
+    free(env->dir);
     free(env);
+}
+
+const char *env_dir(const struct env *env)
+{
+    return env->dir;
 }
 
 void env_size(struct env *env, size_t *out_used, size_t *out_map)
@@ -340,14 +371,9 @@ void env_size(struct env *env, size_t *out_used, size_t *out_map)
     *out_map = info.me_mapsize;
 }
 
-int env_grow(struct env *env, size_t map_size)
-{
-    return err_new(errno_from_mdb(mdb_env_set_mapsize(env->mdb, map_size)));
-}
-
 int env_reap_readers(struct env *env)
 {
     int dead;
 
-    return err_new(errno_from_mdb(mdb_reader_check(env->mdb, &dead)));
+    return err_new(env_errno(mdb_reader_check(env->mdb, &dead)));
 }

@@ -17,7 +17,7 @@ E2E_SECONDS = 900
 CRASH_IMAGES = 6000
 CRASH_KILLS = 10
 CRASH_SECONDS = 120
-THREADED = ("queue", "api", "api_ecs", "core", "rpc_server")  # Units whose code runs on several threads.
+THREADED = ("env_adopt", "queue", "api", "api_ecs", "core", "rpc_server")  # Units whose code runs on several threads.
 
 
 class Tally:
