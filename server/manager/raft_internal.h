@@ -1,5 +1,5 @@
 /*
- * What raft_node.c, raft_receive.c and raft_reads.c share; for them only.
+ * What the files raft_*.c share; for them only.
  */
 #pragma once
 

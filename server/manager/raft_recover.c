@@ -38,7 +38,7 @@ int raft_node_recover(struct txn *txn, const struct member *self, uint64_t *out_
     struct member alone = *self;
     struct raft_buffer encoded;
     struct log_entry entry = {.type = RAFT_CHANGE};
-    struct log_vote vote;
+    struct log_vote vote = {0};
     uint64_t index, term;
     int r = last_entry(txn, &index, &term);
 
