@@ -84,6 +84,52 @@ int log_owner(struct txn *txn, uint64_t id)
     return err_up(words_put(txn, "owner", &id, 1));
 }
 
+static int text_put(struct txn *txn, const char *name, const char *value)
+{
+    return err_up(txn_put(txn, TABLE_META, text(name), (struct bytes){value, strlen(value) + 1}));
+}
+
+static int text_get(struct txn *txn, const char *name, const char **out)
+{
+    struct bytes bytes;
+    int r = txn_get(txn, TABLE_META, text(name), &bytes);
+
+    if (r != 0)
+        return r < 0 ? err_up(r) : LOG_ABSENT;
+    if (bytes.len == 0 || ((const char *)bytes.base)[bytes.len - 1] != '\0')
+        return err_new(-EUCLEAN);
+    *out = bytes.base;
+    return 0;
+}
+
+int log_self_get(struct txn *txn, struct log_self *out)
+{
+    struct log_self identity;
+    int r = words_get(txn, "owner", &identity.id, 1);
+
+    if (r < 0)
+        return err_up(r);
+    if (identity.id == 0)
+        return LOG_ABSENT;
+    r = text_get(txn, "cluster", &identity.cluster);
+    if (r == 0)
+        r = text_get(txn, "record", &identity.record);
+    if (r == 0)
+        *out = identity;
+    return r < 0 ? err_up(r) : r;
+}
+
+int log_self_put(struct txn *txn, const struct log_self *identity)
+{
+    int r = words_put(txn, "owner", &identity->id, 1);
+
+    if (r == 0)
+        r = text_put(txn, "cluster", identity->cluster);
+    if (r == 0)
+        r = text_put(txn, "record", identity->record);
+    return err_up(r);
+}
+
 int log_vote_get(struct txn *txn, struct log_vote *out)
 {
     uint64_t words[2];
@@ -313,5 +359,9 @@ int log_install(struct txn *txn, const struct log_head *head)
         r = log_applied_put(txn, &head->applied);
     if (r == 0)
         r = log_configuration_put(txn, head->configuration);
+    if (r == 0 && head->cluster)
+        r = text_put(txn, "cluster", head->cluster);
+    if (r == 0 && head->record)
+        r = text_put(txn, "record", head->record);
     return err_up(r);
 }

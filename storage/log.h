@@ -53,6 +53,18 @@ int log_format(struct txn *txn);
  * in a term. */
 int log_owner(struct txn *txn, uint64_t id);
 
+/* Who this manager is, from before it has a log on: its id, which log_owner then checks, its
+ * cluster, and its record as it was written (server/manager/member.h). LOG_ABSENT: nobody yet.
+ * Texts are borrowed as by txn_get, and end with a NUL. */
+struct log_self {
+    uint64_t id;
+    const char *cluster;
+    const char *record;
+};
+
+int log_self_get(struct txn *txn, struct log_self *out);
+int log_self_put(struct txn *txn, const struct log_self *identity);
+
 int log_vote_get(struct txn *txn, struct log_vote *out);
 int log_vote_put(struct txn *txn, const struct log_vote *vote);
 
@@ -84,6 +96,8 @@ int log_verify(struct txn *txn, uint64_t *out_index);
 /* What stands beside the tables of an image that becomes a manager's state, with an empty log. */
 struct log_head {
     uint64_t owner;
+    const char *cluster; /* As in log_self; NULL: not known. */
+    const char *record;
     struct log_vote vote;
     struct log_applied applied;
     struct bytes configuration;

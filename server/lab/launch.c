@@ -32,18 +32,6 @@ static void add_flag(struct launch *launch, const char *flag, char *value)
     add(launch, value);
 }
 
-/* m1=FACE,m2=FACE,...: where the others reach each manager. */
-static char *members(const struct layout *layout)
-{
-    scope(buffer_fini) struct buffer list = {0};
-    char text[INET_ADDRSTRLEN];
-
-    for (size_t i = 0; i < layout->manager_count; i++)
-        buffer_append_format(&list, "%s%s=%s", i ? "," : "", layout->nodes[i].name,
-                             text_of(layout->nodes[i].face, text));
-    return mem_string(buffer_text(&list));
-}
-
 /* FACE:PORT,...: where workers reach the managers. */
 static char *rpc_addresses(const struct layout *layout)
 {
@@ -56,7 +44,27 @@ static char *rpc_addresses(const struct layout *layout)
     return mem_string(buffer_text(&list));
 }
 
-static void add_manager(struct launch *launch, const struct layout *layout, size_t node)
+/* The first manager begins the cluster and leaves a token; the others join with it. All of this is
+ * passed over by a manager that was there before. */
+static void add_beginning(struct launch *launch, const struct layout *layout, size_t node,
+                          const char *dir)
+{
+    char text[INET_ADDRSTRLEN];
+
+    if (node == 0) {
+        add(launch, mem_string("--bootstrap"));
+        add_flag(launch, "--region", mem_string(layout->options.region));
+        add_flag(launch, "--account", mem_string(layout->options.account));
+        return;
+    }
+    add_flag(
+        launch, "--join",
+        mem_format("%s:%u", text_of(layout->nodes[0].face, text), layout->options.api_port + 2));
+    add_flag(launch, "--token-file", mem_format("%s/%s/manager.token", dir, layout->nodes[0].name));
+}
+
+static void add_manager(struct launch *launch, const struct layout *layout, size_t node,
+                        const char *dir)
 {
     const struct layout_options *options = &layout->options;
     char text[INET_ADDRSTRLEN];
@@ -65,9 +73,8 @@ static void add_manager(struct launch *launch, const struct layout *layout, size
     add_flag(launch, "--api-port", mem_format("%u", options->api_port));
     add_flag(launch, "--rpc-port", mem_format("%u", options->api_port + 1));
     add_flag(launch, "--peer-port", mem_format("%u", options->api_port + 2));
-    add_flag(launch, "--members", members(layout));
-    add_flag(launch, "--region", mem_string(options->region));
-    add_flag(launch, "--account", mem_string(options->account));
+    add_flag(launch, "--advertise", mem_string(text_of(layout->nodes[node].face, text)));
+    add_beginning(launch, layout, node, dir);
 }
 
 static void add_worker(struct launch *launch, const struct layout *layout, size_t node)
@@ -99,7 +106,7 @@ struct launch *launch_new(const struct layout *layout, size_t node, const char *
     add_flag(launch, "--name", mem_string(layout->nodes[node].name));
     add_flag(launch, "--zone", mem_string(layout_zone_of(layout, node)));
     if (manager)
-        add_manager(launch, layout, node);
+        add_manager(launch, layout, node, dir);
     else
         add_worker(launch, layout, node);
     return launch;

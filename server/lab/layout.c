@@ -88,8 +88,8 @@ static char *problem_of_names(const struct layout_options *options)
 
 char *layout_problem(const struct layout_options *options)
 {
-    if (options->managers < 1 || options->managers > LIMIT_MANAGERS || options->managers % 2 == 0)
-        return mem_format("--managers %u: expected 1, 3, 5 or 7", options->managers);
+    if (options->managers < 1 || options->managers > LIMIT_MANAGERS)
+        return mem_format("--managers %u: expected 1 to %u", options->managers, LIMIT_MANAGERS);
     if (options->zones < 1 || options->zones > LAYOUT_ZONES_MAX)
         return mem_format("--zones %u: expected 1 to %d", options->zones, LAYOUT_ZONES_MAX);
     if (options->workers > options->zones * LAYOUT_ZONE_WORKERS_MAX)

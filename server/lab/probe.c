@@ -69,6 +69,7 @@ bool probe_read(const char *body, size_t len, struct health *out)
 {
     json_t *json = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
     const char *role = json_string_value(json_object_get(json, "role"));
+    const char *member = json_string_value(json_object_get(json, "member"));
     const json_t *leader = json_object_get(json, "leader");
     const json_t *term = json_object_get(json, "term");
     bool whole = role && strlen(role) < PROBE_ROLE_SIZE && json_is_integer(leader) &&
@@ -83,6 +84,8 @@ bool probe_read(const char *body, size_t len, struct health *out)
             .term = (uint64_t)json_integer_value(term),
         };
         snprintf(out->role, sizeof out->role, "%s", role);
+        if (member && strlen(member) < sizeof out->member)
+            snprintf(out->member, sizeof out->member, "%s", member);
     }
     json_decref(json);
     return whole;

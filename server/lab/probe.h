@@ -22,9 +22,10 @@ struct probe;
 struct health {
     bool answering;
     bool ready;      /* It leads and can serve. */
-    uint64_t leader; /* Whom it takes for the leader, counted from 1; 0: it knows of none. */
+    uint64_t leader; /* Whom it takes for the leader, by id; 0: it knows of none. */
     uint64_t term;
-    char role[PROBE_ROLE_SIZE]; /* leader, follower, candidate. */
+    char role[PROBE_ROLE_SIZE];   /* leader, follower, candidate. */
+    char member[PROBE_ROLE_SIZE]; /* voter, standby, none; "" if it does not say. */
 };
 
 struct probe_options {

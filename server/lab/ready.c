@@ -29,6 +29,7 @@ enum {
     LINE_SIZE = 512,
     LOCK_FD = 3, /* In the daemon; any number above the standard three will do. */
     READY_FD = 4,
+    VOTERS = 3, /* What managers take for a cluster of enough. */
 };
 
 /* ---- signals */
@@ -285,9 +286,37 @@ static size_t active_workers(const char *endpoint)
 /* What is still missing, and whether that can be waited for. */
 struct progress {
     bool leads;
+    size_t members, voters; /* Managers that have joined; and those of them that vote. */
     size_t active;
     char *failed; /* A sentence: nothing to wait for. */
 };
+
+static void count_members(const json_t *managers, struct progress *out)
+{
+    const json_t *one;
+    size_t i;
+
+    out->members = out->voters = 0;
+    json_array_foreach(managers, i, one)
+    {
+        const char *member = json_string_value(json_object_get(one, "member"));
+
+        out->voters += strcmp(member, "voter") == 0;
+        out->members += strcmp(member, "voter") == 0 || strcmp(member, "standby") == 0;
+    }
+}
+
+/* So many vote in the end. */
+static size_t voters_of(const struct layout *layout)
+{
+    return layout->manager_count < VOTERS ? 1 : VOTERS;
+}
+
+static bool is_whole(const struct layout *layout, const struct progress *progress)
+{
+    return progress->leads && progress->members == layout->manager_count &&
+           progress->voters >= voters_of(layout);
+}
 
 static void look(const char *dir, const struct layout *layout, struct progress *out)
 {
@@ -304,6 +333,7 @@ static void look(const char *dir, const struct layout *layout, struct progress *
         out->leads = json_is_string(json_object_get(status, "leader"));
     if (out->leads && layout->node_count > layout->manager_count)
         out->active = active_workers(json_string_value(json_object_get(status, "endpoint")));
+    count_members(json_object_get(status, "managers"), out);
     json_decref(status);
 }
 
@@ -315,12 +345,16 @@ char *ready_wait(const char *dir, const struct layout *layout)
 
     while (!progress.failed) {
         look(dir, layout, &progress);
-        if (progress.failed || (progress.leads && progress.active >= workers))
+        if (progress.failed || (is_whole(layout, &progress) && progress.active >= workers))
             break;
         if (pause_step())
             progress.failed = mem_string("interrupted");
         else if (now_ms() >= deadline && !progress.leads)
             progress.failed = mem_format("no leader after %d s", READY_BOUND_MS / 1000);
+        else if (now_ms() >= deadline && !is_whole(layout, &progress))
+            progress.failed = mem_format(
+                "%zu of %zu managers have joined, and %zu vote, after %d s", progress.members,
+                layout->manager_count, progress.voters, READY_BOUND_MS / 1000);
         else if (now_ms() >= deadline)
             progress.failed = mem_format("%zu of %zu workers are ACTIVE after %d s",
                                          progress.active, workers, READY_BOUND_MS / 1000);

@@ -19,7 +19,8 @@ void ready_hold_signals(void);
  * it could not be started. */
 int ready_start_daemon(const char *dir, int lock_fd, char **out_problem);
 
-/* Wait until a manager leads and every worker is ACTIVE and connected. Gives what went wrong
+/* Wait until a manager leads, all have joined and as many vote as should, and every worker is
+ * ACTIVE and connected. Gives what went wrong
  * instead, as a sentence; NULL if nothing. */
 char *ready_wait(const char *dir, const struct layout *layout);
 

@@ -39,6 +39,15 @@ static const char *role_of(const struct daemon *daemon, size_t node)
     return runs && health->answering ? health->role : "unknown";
 }
 
+/* Likewise: does it vote? */
+static const char *member_of(const struct daemon *daemon, size_t node)
+{
+    const struct health *health = front_health(daemon->front, node);
+    bool runs = supervisor_state(daemon->supervisor, node) == PROC_RUNNING;
+
+    return runs && health->answering && *health->member ? health->member : "unknown";
+}
+
 static json_t *manager_json(const struct daemon *daemon, size_t node)
 {
     const struct layout *layout = daemon->layout;
@@ -48,9 +57,10 @@ static json_t *manager_json(const struct daemon *daemon, size_t node)
 
     inet_ntop(AF_INET, &layout->nodes[node].real, host, sizeof host);
     api = mem_format("%s:%u", host, layout->options.api_port);
-    one = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "name", layout->nodes[node].name, "zone",
+    one = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:s}", "name", layout->nodes[node].name, "zone",
                     layout_zone_of(layout, node), "pid", pid_of(daemon, node), "state",
-                    state_of(daemon, node), "api", api, "role", role_of(daemon, node));
+                    state_of(daemon, node), "api", api, "role", role_of(daemon, node), "member",
+                    member_of(daemon, node));
     free(api);
     return one;
 }
@@ -121,6 +131,16 @@ static void add_number(struct table *table, const json_t *object, const char *ke
         table_add(table, NULL);
 }
 
+/* leader, voter, stand-by: in one word what a manager is. */
+static const char *standing(const json_t *manager)
+{
+    const char *role = text(manager, "role"), *member = text(manager, "member");
+
+    if (strcmp(role, "leader") == 0 || !member)
+        return role;
+    return strcmp(member, "standby") == 0 ? "stand-by" : member;
+}
+
 static void print_managers(const json_t *managers, FILE *to)
 {
     scope(table_free) struct table *table =
@@ -133,7 +153,7 @@ static void print_managers(const json_t *managers, FILE *to)
         table_add(table, text(one, "name"));
         table_add(table, text(one, "zone"));
         table_add(table, text(one, "state"));
-        table_add(table, text(one, "role"));
+        table_add(table, standing(one));
         add_number(table, one, "pid");
         table_add(table, text(one, "api"));
     }

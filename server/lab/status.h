@@ -2,12 +2,14 @@
  * What `cais lab status` tells. The JSON's shape is a contract with scripts:
  *
  *     {"endpoint": "http://127.0.0.1:4510", "leader": "m1" or null, "term": 3,
- *      "managers": [{"name", "zone", "pid", "state", "api": "127.1.1.1:4510", "role"}],
+ *      "managers": [{"name", "zone", "pid", "state", "api": "127.1.1.1:4510", "role",
+ *                    "member"}],
  *      "workers": [{"name", "zone", "pid", "state", "tasks"}],
  *      "faults": [{"kind", "a", "b", "one_way"}, ...]}
  *
  * state is running, stopped or dead; pid is null for a dead one; role is leader, follower,
- * candidate, or unknown while the manager does not answer; tasks counts those that run.
+ * candidate, or unknown while the manager does not answer; member is voter, standby, none (it
+ * has not joined yet) or unknown; tasks counts those that run.
  */
 #pragma once
 

@@ -65,7 +65,7 @@ static const struct argp_option flags[] = {
      "Where the lab keeps its files (default $CAIS_LAB_DIR, or $XDG_STATE_HOME/cais/lab, or "
      "~/.local/state/cais/lab)",
      0},
-    {"managers", OPT_MANAGERS, "N", 0, "1, 3, 5 or 7 (default 3)", 0},
+    {"managers", OPT_MANAGERS, "N", 0, "1 to 7, of which 3 vote (default 3)", 0},
     {"zones", OPT_ZONES, "N", 0, "Availability zones (default 3)", 0},
     {"workers", OPT_WORKERS, "N", 0, "0 is a control plane alone (default 6)", 0},
     {"runtime", OPT_RUNTIME, "NAME", 0,
@@ -379,7 +379,8 @@ int up_main(int argc, char **argv)
         NULL,
         "Start a lab: real managers and workers on loopback addresses, in zones of their own, "
         "every link between them through a fabric that can break it. Returns when a leader is "
-        "elected and all workers are ACTIVE. A lab that was taken down comes up as it was.",
+        "elected, all managers have joined and all workers are ACTIVE. A lab that was taken down "
+        "comes up as it was.",
         NULL,
         NULL,
         NULL};

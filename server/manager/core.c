@@ -355,6 +355,9 @@ static int decide(struct core *core)
     r = lead_turn(core);
     if (r < 0)
         return err_up(r);
+    r = admission_turn(core);
+    if (r < 0)
+        return err_up(r);
     r = proposals_submit(core);
     if (r < 0)
         return err_up(r);
@@ -384,6 +387,7 @@ static int turn_once(struct core *core)
     proposals_finish(core);
     calls_hand_back(core);
     hand_back_rpcs(core);
+    admission_finish(core);
     send_held(core); /* Answers to calls of other managers. */
     return 0;
 }
@@ -425,7 +429,7 @@ static void init_lists(struct core *core)
         &core->inbox_calls, &core->inbox_rpcs, &core->frames,        &core->held,
         &core->finished,    &core->answered,   &core->answered_rpcs, &core->proposing,
         &core->proposed,    &core->parked,     &core->reading,       &core->rounds,
-        &core->forwarded,   &core->applying,
+        &core->forwarded,   &core->applying,   &core->newcomers,     &core->admitted,
     };
 
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
@@ -452,6 +456,9 @@ static int load(struct core *core)
     r = log_format(txn);
     if (r == 0)
         r = log_owner(txn, core->config.id);
+    if (r == 0 && core->config.record)
+        r = log_self_put(
+            txn, &(struct log_self){core->config.id, core->config.cluster, core->config.record});
     if (r == 0)
         r = raft_node_open(&raft, txn, core->now_ms, &core->raft);
     if (r == 0)
@@ -531,6 +538,7 @@ void core_free(struct core *core)
     if (!core->stopped)
         core_stop(core);
     drop_frames(core);
+    admission_stop(core);
     raft_node_free(core->raft);
     view_free(core->view);
     changes_fini(&core->changes);

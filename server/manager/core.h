@@ -26,6 +26,8 @@ struct core_config {
     uint64_t id;
     const struct member *first; /* The first configuration, as raft_node_config has it. */
     size_t first_count;         /* Borrowed until core_free. */
+    const char *cluster;        /* Borrowed for good. */
+    const char *record; /* Of this manager, to be stored with the first configuration; or NULL. */
     const char *region; /* Of the ARNs; borrowed for good. Written once, by the first leader. */
     const char *account;
     struct env *env; /* Borrowed until core_free. */
@@ -33,7 +35,15 @@ struct core_config {
     unsigned raft_heartbeat_ms;
     unsigned worker_heartbeat_ms; /* The longest a Pull is held. */
     unsigned worker_lost_ms;      /* Silence after which a worker's tasks are replaced. */
+    unsigned manager_lost_ms;     /* Silence after which a stand-by votes in its place. */
+    unsigned voters;              /* Wanted; 0: the members' roles are left as they are. */
     uint64_t seed;
+
+    /* A token that the first leader of a new cluster makes, or id 0: the digest of its secret. When
+     * it lets newcomers in, token_made is called. */
+    uint32_t token_id;
+    uint8_t token_digest[32];
+    void (*token_made)(void *context);
 
     /* Send to a peer: everything it promises is durable. Borrows the bytes. */
     void (*send)(void *context, uint64_t to, struct bytes frame);
@@ -42,6 +52,8 @@ struct core_config {
     /* These are the members in force, committed or not (Raft 4.1): at opening, unless there are
      * none yet, and after the commit of each turn that changed them. Borrows. May be NULL. */
     void (*members_changed)(void *context, const struct member *members, size_t count);
+    /* What becomes of a newcomer that was given to core_join: a packed PeerFrame. Borrows. */
+    void (*answer)(void *context, uint64_t guest, struct bytes frame);
     /* From any thread: run a turn soon. */
     void (*wake)(void *context);
     void *context;
@@ -66,6 +78,9 @@ uint64_t core_deadline(const struct core *core);
  */
 void core_receive(struct core *core, Peer__PeerFrame *frame);
 void core_peer_lost(struct core *core, uint64_t peer);
+
+/* Likewise: a newcomer asks to be a manager. Takes the frame, a Join. */
+void core_join(struct core *core, uint64_t guest, Peer__PeerFrame *frame);
 
 /* On the core's thread: is it certain that this manager, which is no member, was one? Only a leader
  * whose configuration is committed knows: ids are never used again, and whoever has one of its

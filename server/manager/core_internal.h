@@ -96,6 +96,9 @@ struct core {
         forward_after_ms; /* The supposed leader has said that it is none: not at once again. */
     uint64_t known_leader;
 
+    struct list newcomers; /* Who asks to be a manager. */
+    struct list admitted;  /* And is answered after the commit. */
+
     /* Leadership as of the last turn, to notice when it changes. */
     uint64_t term;
     bool leads;
@@ -106,6 +109,7 @@ struct core {
     uint64_t schedule_at_ms; /* wall_ms at which to schedule though nothing changed. */
     bool view_changed;
     uint64_t expire_at_ms;
+    uint64_t members_at_ms; /* When to look at the members again. */
 
     /* Dispatch. Indexed by worker seq, which are dense. */
     struct session **sessions;
@@ -165,6 +169,14 @@ int lead_run_task(struct core *core, const Ecs__RunTaskRequest *request, Command
 int lead_turn(struct core *core);
 void lead_lose(struct core *core);
 uint64_t lead_deadline(const struct core *core);
+
+/* ---- lead_members.c: who votes */
+int lead_members_turn(struct core *core);
+
+/* ---- admission.c: newcomers */
+int admission_turn(struct core *core);
+void admission_finish(struct core *core);
+void admission_stop(struct core *core);
 
 /* ---- view_feed.c: tables -> view */
 int view_feed_all(struct view *view, struct txn *txn);

@@ -21,6 +21,7 @@ enum {
         100, /* A plan that apply refused, in part or whole, is made anew after this. */
     EXPIRE_EVERY_MS = 60000,
     EXPIRE_TASKS = 1000,
+    FIRST_TOKEN_MS = 24 * 60 * 60 * 1000,
 };
 
 /* ---- ids */
@@ -275,6 +276,34 @@ static void housekeeping_applied(struct core *core, struct proposal *proposal,
     (void)result;
 }
 
+static void token_applied(struct core *core, struct proposal *proposal,
+                          const Command__CommandResult *result)
+{
+    (void)proposal;
+    if (!result || result->problem)
+        return; /* The operator makes another. */
+    core->config.token_id = 0;
+    core->config.token_made(core->config.context);
+}
+
+/* With this the managers that make the new cluster whole get in. */
+static void make_token(struct core *core)
+{
+    Command__Command *command = command_new(core);
+    Command__CreateToken *body = mem_new(Command__CreateToken);
+
+    command__create_token__init(body);
+    body->id = core->config.token_id;
+    body->role = STATE__TOKEN_ROLE__TOKEN_MANAGER;
+    body->secret_digest.len = sizeof core->config.token_digest;
+    body->secret_digest.data =
+        mem_copy(core->config.token_digest, sizeof core->config.token_digest);
+    body->ttl_ms = FIRST_TOKEN_MS;
+    command->body_case = COMMAND__COMMAND__BODY_CREATE_TOKEN;
+    command->create_token = body;
+    propose(core, command, token_applied);
+}
+
 static void settings_applied(struct core *core, struct proposal *proposal,
                              const Command__CommandResult *result)
 {
@@ -307,8 +336,11 @@ static int settle(struct core *core)
     state__settings__init(settings);
     settings->region = mem_string(core->config.region);
     settings->account = mem_string(core->config.account);
+    settings->cluster = mem_string(core->config.cluster);
     command->bootstrap->settings = settings;
     propose(core, command, settings_applied);
+    if (core->config.token_id != 0)
+        make_token(core);
     return 0;
 }
 
@@ -344,6 +376,9 @@ int lead_turn(struct core *core)
     if (!core->ready)
         return 0;
     r = settle(core);
+    if (r < 0)
+        return err_up(r);
+    r = lead_members_turn(core);
     if (r < 0)
         return err_up(r);
     expire(core);

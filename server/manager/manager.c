@@ -15,10 +15,12 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "server/manager/api.h"
+#include "server/manager/become.h"
 #include "server/manager/core.h"
 #include "server/manager/manager_options.h"
 #include "server/manager/peers.h"
 #include "server/manager/rpc_server.h"
+#include "server/manager/tokens.h"
 #include "server/net/address.h"
 #include "server/net/log.h"
 #include "storage/tables.h"
@@ -36,7 +38,8 @@ struct manager {
     struct sockaddr_storage listen_api, listen_rpc, listen_peer, source;
     struct member members[LIMIT_MANAGERS]; /* In force; none until somebody tells us. */
     size_t member_count;
-    char *installation; /* What managers of one set have in common. */
+    struct become become;
+    char record[MEMBER_TEXT];
 
     uv_loop_t loop;
     uv_async_t wake;
@@ -223,6 +226,36 @@ static void goodbye(void *context, uint64_t from, const char *reason)
     uv_stop(&manager->loop);
 }
 
+static void joining(void *context, uint64_t guest, Peer__PeerFrame *frame)
+{
+    struct manager *manager = context;
+
+    if (manager->stopping) {
+        peer__peer_frame__free_unpacked(frame, NULL);
+        return;
+    }
+    core_join(manager->core, guest, frame);
+    manager->due = true;
+}
+
+static void answer_newcomer(void *context, uint64_t guest, struct bytes frame)
+{
+    struct manager *manager = context;
+
+    if (manager->peers)
+        peers_answer(manager->peers, guest, frame);
+}
+
+static void token_made(void *context)
+{
+    struct manager *manager = context;
+    int r = become_write_token(manager->options.dir, &manager->become.token);
+
+    if (r < 0)
+        log_warning("manager.token_unwritten dir=\"%s\" error=\"%s\"", manager->options.dir,
+                    strerror(-r));
+}
+
 /* ---- opening */
 
 /* Like mkdir -p. */
@@ -257,57 +290,20 @@ static int resolve(const char *host, uint16_t port, struct sockaddr_storage *out
     return r < 0 ? err_new(r) : 0;
 }
 
-/* The record of a member, the same on each of them: nobody knows the others' zones. */
-static int describe(struct manager *manager, size_t i)
-{
-    const struct manager_options *options = &manager->options;
-    struct member *member = &manager->members[i];
-
-    *member = (struct member){.id = i + 1,
-                              .role = MEMBER_VOTER,
-                              .zone = "-",
-                              .peer_port = options->peer_port,
-                              .rpc_port = options->rpc_port,
-                              .api_port = options->api_port};
-    snprintf(member->name, sizeof member->name, "%s", options->members[i].name);
-    snprintf(member->host, sizeof member->host, "%s", options->members[i].host);
-    if (member_is_valid(member))
-        return 0;
-    fprintf(stderr, "cais manager: --members: \"%s\" is not a host\n", options->members[i].host);
-    return err_new(-EINVAL);
-}
-
-static int describe_members(struct manager *manager)
-{
-    const struct manager_options *options = &manager->options;
-    scope(buffer_fini) struct buffer installation = {0};
-
-    for (size_t i = 0; i < options->member_count; i++) {
-        int r = describe(manager, i);
-
-        if (r < 0)
-            return err_up(r);
-        buffer_append_format(&installation, "%s=%s,", options->members[i].name,
-                             options->members[i].host);
-    }
-    manager->member_count = options->member_count;
-    manager->installation = mem_string(buffer_text(&installation));
-    return 0;
-}
-
+/* Where to listen: what was said, or where the others have been told that we are. */
 static int resolve_all(struct manager *manager)
 {
     const struct manager_options *options = &manager->options;
-    int r = resolve(options->bind, options->api_port, &manager->listen_api);
+    const struct member *self = &manager->become.self.member;
+    const char *bind = options->bind ? options->bind : self->host;
+    int r = resolve(bind, self->api_port, &manager->listen_api);
 
     if (r == 0)
-        r = resolve(options->bind, options->rpc_port, &manager->listen_rpc);
+        r = resolve(bind, self->rpc_port, &manager->listen_rpc);
     if (r == 0)
-        r = resolve(options->bind, options->peer_port, &manager->listen_peer);
+        r = resolve(bind, self->peer_port, &manager->listen_peer);
     if (r == 0)
-        r = resolve(options->bind, 0, &manager->source);
-    if (r == 0)
-        r = describe_members(manager);
+        r = resolve(bind, 0, &manager->source);
     return err_up(r);
 }
 
@@ -323,11 +319,12 @@ static int open_storage(struct manager *manager)
 
 static int open_core(struct manager *manager)
 {
-    struct member first[LIMIT_MANAGERS];
+    const struct become *become = &manager->become;
     struct core_config config = {
-        .id = manager->options.id,
-        .first = first,
-        .first_count = manager->member_count,
+        .id = become->self.member.id,
+        .first = &become->self.member,
+        .first_count = become->first ? 1 : 0,
+        .cluster = become->self.cluster,
         .region = manager->options.region,
         .account = manager->options.account,
         .env = manager->env,
@@ -335,14 +332,23 @@ static int open_core(struct manager *manager)
         .raft_heartbeat_ms = manager->options.heartbeat_ms,
         .worker_heartbeat_ms = WORKER_HEARTBEAT_MS,
         .worker_lost_ms = manager->options.worker_lost_ms,
+        .manager_lost_ms = manager->options.manager_lost_ms,
+        .voters = manager->options.voters,
         .send = send_to_peer,
         .push = push_to_peers,
         .members_changed = members_changed,
+        .answer = answer_newcomer,
+        .token_made = token_made,
         .wake = wake,
         .context = manager,
     };
 
-    memcpy(first, manager->members, sizeof first); /* What is in force may be another list. */
+    if (become->first) {
+        config.record = member_format(&become->self.member, manager->record);
+        config.token_id = become->token.id;
+        tokens_digest((struct bytes){become->token.secret, sizeof become->token.secret},
+                      config.token_digest);
+    }
     if (getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
         return err_new(-EIO);
     return err_up(core_open(&config, now_ms(), wall_ms(), &manager->core));
@@ -351,14 +357,15 @@ static int open_core(struct manager *manager)
 static int open_peers(struct manager *manager)
 {
     struct peers_config config = {
-        .self = manager->members[manager->options.id - 1],
-        .cluster = manager->installation,
+        .self = manager->become.self.member,
+        .cluster = manager->become.self.cluster,
         .listen = &manager->listen_peer,
         .source = &manager->source,
         .received = peer_received,
         .lost = peer_lost,
         .is_removed = is_removed,
         .goodbye = goodbye,
+        .joining = joining,
         .context = manager,
     };
     int r = peers_open(&manager->loop, &config, &manager->peers);
@@ -374,8 +381,8 @@ static int open_api(struct manager *manager)
         .door = {manager->core, core_submit, core_status},
         .env = manager->env,
         .listen = (const struct sockaddr *)&manager->listen_api,
-        .name = manager->options.name,
-        .zone = manager->options.zone,
+        .name = manager->become.self.member.name,
+        .zone = manager->become.self.member.zone,
     };
 
     return err_up(api_open(&config, &manager->api));
@@ -401,14 +408,29 @@ static int failed(const char *what, const char *where, int r)
     return r;
 }
 
-static int open_all(struct manager *manager)
+/* Everything that becoming a manager needs, and then is one, or has become it. */
+static int begin(struct manager *manager)
 {
-    char where[ADDRESS_TEXT];
+    struct sockaddr_storage source;
     int r = open_storage(manager);
 
     if (r < 0)
         return failed("open the storage", manager->options.dir, r);
-    r = open_core(manager);
+    if (resolve(manager->options.bind ? manager->options.bind : "127.0.0.1", 0, &source) < 0)
+        return -EINVAL;
+    r = become(&manager->loop, &manager->options, manager->env, &source, &manager->become);
+    if (r < 0)
+        return failed("load the state", manager->options.dir, r);
+    return r;
+}
+
+static int open_all(struct manager *manager)
+{
+    char where[ADDRESS_TEXT];
+    int r = resolve_all(manager);
+
+    if (r == 0)
+        r = open_core(manager);
     if (r < 0)
         return failed("load the state", manager->options.dir, r);
     r = open_peers(manager);
@@ -483,44 +505,55 @@ static void init_loop(struct manager *manager)
     manager->after_poll.data = manager;
     manager->term.data = manager;
     manager->interrupt.data = manager;
+    worked(uv_signal_start(&manager->term, asked_to_stop, SIGTERM));
+    worked(uv_signal_start(&manager->interrupt, asked_to_stop, SIGINT));
 }
 
 static void run(struct manager *manager)
 {
+    const struct member *self = &manager->become.self.member;
+
     worked(uv_prepare_start(&manager->before_poll, before_poll));
     worked(uv_check_start(&manager->after_poll, after_poll));
     worked(
         uv_timer_start(&manager->reap, reap_readers, REAP_READERS_EVERY_MS, REAP_READERS_EVERY_MS));
-    worked(uv_signal_start(&manager->term, asked_to_stop, SIGTERM));
-    worked(uv_signal_start(&manager->interrupt, asked_to_stop, SIGINT));
-    log_info("manager.started id=%" PRIu64 " zone=%s bind=%s api=%u", manager->options.id,
-             manager->options.zone, manager->options.bind, manager->options.api_port);
+    log_info("manager.started id=%" PRIu64 " zone=%s host=%s api=%u", self->id, self->zone,
+             self->host, self->api_port);
     manager->due = true;
     uv_run(&manager->loop, UV_RUN_DEFAULT);
+}
+
+/* Returns the exit status. */
+static int live(struct manager *manager)
+{
+    int r = begin(manager);
+
+    if (r == BECOME_DONE)
+        return EXIT_SUCCESS;
+    if (r != 0)
+        return EXIT_FAILURE;
+    log_setup(manager->become.self.member.name, LOG_INFO);
+    if (open_all(manager) < 0)
+        return EXIT_FAILURE;
+    run(manager);
+    return manager->removed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int manager_main(int argc, char **argv)
 {
     struct manager *manager = mem_new(struct manager);
-    bool removed;
-    int r;
+    int status;
 
     manager_options_parse(argc, argv, &manager->options);
-    log_setup(manager->options.name, LOG_INFO);
+    log_setup(manager->options.name ? manager->options.name : "manager", LOG_INFO);
     signal(SIGPIPE, SIG_IGN);
-    if (resolve_all(manager) < 0)
-        return 2;
     init_loop(manager);
-    r = open_all(manager);
-    if (r == 0)
-        run(manager);
+    status = live(manager);
     close_threads(manager);
     close_loop(manager);
     core_free(manager->core);
     env_free(manager->env);
-    free(manager->installation);
     manager_options_fini(&manager->options);
-    removed = manager->removed;
     free(manager);
-    return r < 0 || removed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status;
 }

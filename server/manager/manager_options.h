@@ -1,17 +1,13 @@
 /*
- * What `cais manager` is told: its flags, settings and variables, checked.
+ * What `cais manager` is told: its flags, settings and variables, checked as far as they can be
+ * without looking at what is stored. Texts are NULL, and ports 0, where nothing was said.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "proto/limits.h"
-
-struct manager_member {
-    char *name;
-    char *host;
-};
 
 struct manager_options {
     char **arguments; /* What the texts point into. */
@@ -19,19 +15,28 @@ struct manager_options {
     const char *name;
     const char *zone;
     const char *bind;
+    const char *advertise;
     uint16_t api_port;
     uint16_t rpc_port;
     uint16_t peer_port;
-    const char *members_text;
-    struct manager_member members[LIMIT_MANAGERS]; /* Ids are positions, from 1. */
-    size_t member_count;
-    uint64_t id;
+
+    /* How it comes to be; none of them if it was there before. */
+    bool bootstrap;
+    const char *join;       /* HOST or HOST:PORT. */
+    const char *token;      /* With join, or: */
+    const char *token_file; /* where the token is. */
+    bool recover;
+
     const char *region;
     const char *account;
+    unsigned voters;
     unsigned election_ms;
     unsigned heartbeat_ms;
     unsigned worker_lost_ms;
+    unsigned manager_lost_ms;
 };
+
+enum { MANAGER_PEER_PORT = 4512 };
 
 /* Parse and check; what is wrong is told on standard error and ends the process with 2. */
 void manager_options_parse(int argc, char **argv, struct manager_options *out);

@@ -38,17 +38,17 @@ def managers(path):
     """Three managers with their defaults, without a lab: the leader's API address, asked each time."""
     port = harness.free_port()
     hosts = {f"m{n}": f"127.200.0.{n}" for n in (1, 2, 3)}
-    members = ",".join(f"{name}={host}" for name, host in hosts.items())
+    joining = ["--join", f"{hosts['m1']}:{port + 2}", "--token-file", path / "m1" / "manager.token"]
     commands = [([harness.CAIS, "manager", "--dir", path / name, "--name", name, "--zone", f"zone-{name}", "--bind", host,
-                  "--members", members, "--api-port", port, "--rpc-port", port + 1, "--peer-port", port + 2],
+                  "--api-port", port, "--rpc-port", port + 1, "--peer-port", port + 2,
+                  *(["--bootstrap"] if name == "m1" else joining)],
                  path / f"{name}.log") for name, host in hosts.items()]
 
     def leader():
-        for host in hosts.values():
-            status = common.Api(f"{host}:{port}").status()
-            if status["ready"]:
-                return f"{host}:{port}"
-        return None
+        states = {host: common.Api(f"{host}:{port}").status() for host in hosts.values()}
+        if any(status["member"] != "voter" for status in states.values()):
+            return None
+        return next((f"{host}:{port}" for host, status in states.items() if status["ready"]), None)
 
     with processes(commands):
         yield lambda: harness.wait_until("the managers have a leader", leader, START_S)

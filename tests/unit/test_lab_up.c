@@ -89,7 +89,7 @@ static void expect_said(const char *words)
 static const struct {
     const char *flag, *value, *words;
 } misuses[] = {
-    {"--managers", "2", "--managers 2"},
+    {"--managers", "8", "--managers 8"},
     {"--managers", "x", "--managers x"},
     {"--managers", "-1", "--managers -1"},
     {"--zones", "0", "--zones 0"},

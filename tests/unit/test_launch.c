@@ -31,17 +31,34 @@ static void expect(size_t node, const char *const *words)
 START_TEST(a_manager_listens_at_home_and_knows_the_others_by_their_faces)
 {
     static const char *const words[] = {
-        "/bin/cais",    "manager",    "--dir",
-        "/lab/m2",      "--name",     "m2",
-        "--zone",       "us-east-1b", "--bind",
-        "127.2.1.1",    "--api-port", "5000",
-        "--rpc-port",   "5001",       "--peer-port",
-        "5002",         "--members",  "m1=127.1.101.1,m2=127.2.101.1,m3=127.3.101.1",
-        "--region",     "us-east-1",  "--account",
-        "000000000000", NULL,
+        "/bin/cais",    "manager",
+        "--dir",        "/lab/m2",
+        "--name",       "m2",
+        "--zone",       "us-east-1b",
+        "--bind",       "127.2.1.1",
+        "--api-port",   "5000",
+        "--rpc-port",   "5001",
+        "--peer-port",  "5002",
+        "--advertise",  "127.2.101.1",
+        "--join",       "127.1.101.1:5002",
+        "--token-file", "/lab/m1/manager.token",
+        NULL,
     };
 
     expect(1, words);
+}
+END_TEST
+
+START_TEST(the_first_manager_begins_the_cluster)
+{
+    static const char *const words[] = {
+        "/bin/cais",   "manager",    "--dir",       "/lab/m1",   "--name",       "m1",
+        "--zone",      "us-east-1a", "--bind",      "127.1.1.1", "--api-port",   "5000",
+        "--rpc-port",  "5001",       "--peer-port", "5002",      "--advertise",  "127.1.101.1",
+        "--bootstrap", "--region",   "us-east-1",   "--account", "000000000000", NULL,
+    };
+
+    expect(0, words);
 }
 END_TEST
 
@@ -69,6 +86,7 @@ int main(void)
     int failed;
 
     tcase_add_test(tc, a_manager_listens_at_home_and_knows_the_others_by_their_faces);
+    tcase_add_test(tc, the_first_manager_begins_the_cluster);
     tcase_add_test(tc, a_worker_leaves_from_its_address_for_the_managers_faces);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);

@@ -10,7 +10,11 @@
 
 enum { ARGUMENTS_MAX = 16, TEXT_BYTES = 2048 };
 
-#define GOOD "--dir=/d", "--name=m2", "--zone=z", "--members=m1=10.0.0.1,m2=10.0.0.2"
+#define GOOD  "--dir=/d", "--name=m2", "--zone=z", "--bootstrap"
+#define JOINS "--dir=/d", "--name=m2", "--zone=z", "--join=h"
+#define TOKEN                                                                                      \
+    "-00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff-00000001-"                  \
+    "0123456789abcdef0123456789abcdef"
 
 static int count_of(const char *const *arguments)
 {
@@ -56,18 +60,19 @@ static const struct {
     const char *says;
 } cases[] = {
     {"nothing", {NULL}, "--dir is missing"},
-    {"no name", {"--dir=/d", "--zone=z", "--members=m1=h"}, "--name is missing"},
-    {"no zone", {"--dir=/d", "--name=m1", "--members=m1=h"}, "--zone is missing"},
-    {"no members", {"--dir=/d", "--name=m1", "--zone=z"}, "--members is missing"},
-    {"not a member", {"--dir=/d", "--name=m3", "--zone=z", "--members=m1=h"}, "\"m3\""},
-    {"a member without a host", {GOOD, "--members=m2="}, "\"m2=\" is not NAME=HOST"},
-    {"a member without a name", {GOOD, "--members==h"}, "\"=h\" is not NAME=HOST"},
-    {"an empty member", {GOOD, "--members=m2=h,"}, "\"\" is not NAME=HOST"},
-    {"a member that is no name", {GOOD, "--members=m 2=h"}, "\"m 2\" is not a name"},
-    {"a member twice", {GOOD, "--members=m2=h,m2=i"}, "\"m2\" is there twice"},
-    {"eight members",
-     {GOOD, "--members=a=1,b=2,c=3,d=4,e=5,f=6,g=7,m2=8"},
-     "--members: more than 7 managers"},
+    {"a name that is none", {GOOD, "--name=m 2"}, "--name: \"m 2\" is not a name"},
+    {"a zone that is none", {GOOD, "--zone="}, "--zone: \"\" is not a name"},
+    {"a beginning and a joining", {GOOD, "--join=h"}, "it cannot be both"},
+    {"a recovery and a beginning", {GOOD, "--recover"}, "--recover goes on from what is stored"},
+    {"joining without a token", {JOINS}, "--join needs a --token or a --token-file"},
+    {"a token that is none", {JOINS, "--token=open"}, "--token: this is not a token"},
+    {"a worker's token", {JOINS, "--token=CAIS1-worker" TOKEN}, "this is a worker's token"},
+    {"two tokens",
+     {JOINS, "--token-file=/t", "--token=CAIS1-manager" TOKEN},
+     "--token and --token-file: one of them is enough"},
+    {"a token for nothing", {GOOD, "--token-file=/t"}, "--token is of use with --join only"},
+    {"nobody votes", {GOOD, "--voters=0"}, "--voters: \"0\" is not a number from 1 to 7"},
+    {"managers lost too soon", {GOOD, "--manager-lost-ms=999"}, "--manager-lost-ms: \"999\""},
     {"port 0", {GOOD, "--api-port=0"}, "--api-port: \"0\" is not a number from 1 to 65535"},
     {"a port too high", {GOOD, "--rpc-port=65536"}, "--rpc-port: \"65536\""},
     {"a port that is a word", {GOOD, "--peer-port=http"}, "--peer-port: \"http\""},
@@ -84,7 +89,7 @@ static const struct {
     {"an account of letters", {GOOD, "--account=abcdefghijkl"}, "--account: \"abcdefghijkl\""},
     {"no region", {GOOD, "--region="}, "--region: \"\" is not a region"},
     {"a region with a colon", {GOOD, "--region=a:b"}, "--region: \"a:b\" is not a region"},
-    {"a flag unknown", {GOOD, "--voters=3"}, "--voters=3"},
+    {"a flag unknown", {GOOD, "--members=m1=h"}, "--members"},
 };
 
 START_TEST(each_wrong_flag_is_named)
@@ -105,12 +110,14 @@ START_TEST(good_flags_are_taken)
 
     manager_options_parse(7, arguments, &options);
     ck_assert_str_eq(options.dir, "/d");
-    ck_assert_uint_eq(options.id, 2); /* Its place among the members. */
-    ck_assert_uint_eq(options.member_count, 2);
-    ck_assert_str_eq(options.members[0].name, "m1");
-    ck_assert_str_eq(options.members[1].host, "10.0.0.2");
+    ck_assert_str_eq(options.name, "m2");
+    ck_assert(options.bootstrap);
+    ck_assert_ptr_null(options.join);
+    ck_assert_ptr_null(options.bind); /* Not said: what is stored may tell. */
     ck_assert_uint_eq(options.api_port, 1);
-    ck_assert_uint_eq(options.peer_port, 4512);
+    ck_assert_uint_eq(options.peer_port, 0);
+    ck_assert_uint_eq(options.voters, 3);
+    ck_assert_uint_eq(options.manager_lost_ms, 10000);
     ck_assert_uint_eq(options.worker_lost_ms, 5000);
     ck_assert_str_eq(options.region, "us-east-1");
     manager_options_fini(&options);

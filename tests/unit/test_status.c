@@ -72,24 +72,27 @@ static void tear_down(void)
 START_TEST(the_json_is_the_contract)
 {
     json_t *status = status_of(&lab);
-    json_t *wanted = json_pack(
-        "{s:s, s:n, s:i, s:[o, o, o], s:[o, o], s:[]}", "endpoint", endpoint, "leader", "term", 0,
-        "managers",
-        json_pack("{s:s, s:s, s:n, s:s, s:o, s:s}", "name", "m1", "zone", "us-east-1a", "pid",
-                  "state", "dead", "api",
-                  json_sprintf("127.1.1.1:%u", lab.layout->options.api_port), "role", "unknown"),
-        json_pack("{s:s, s:s, s:n, s:s, s:o, s:s}", "name", "m2", "zone", "us-east-1b", "pid",
-                  "state", "dead", "api",
-                  json_sprintf("127.2.1.1:%u", lab.layout->options.api_port), "role", "unknown"),
-        json_pack("{s:s, s:s, s:n, s:s, s:o, s:s}", "name", "m3", "zone", "us-east-1c", "pid",
-                  "state", "dead", "api",
-                  json_sprintf("127.3.1.1:%u", lab.layout->options.api_port), "role", "unknown"),
-        "workers",
-        json_pack("{s:s, s:s, s:i, s:s, s:i}", "name", "w1", "zone", "us-east-1a", "pid",
-                  (int)getpid(), "state", "running", "tasks", 0),
-        json_pack("{s:s, s:s, s:n, s:s, s:i}", "name", "w2", "zone", "us-east-1b", "pid", "state",
-                  "dead", "tasks", 0),
-        "faults");
+    json_t *wanted =
+        json_pack("{s:s, s:n, s:i, s:[o, o, o], s:[o, o], s:[]}", "endpoint", endpoint, "leader",
+                  "term", 0, "managers",
+                  json_pack("{s:s, s:s, s:n, s:s, s:o, s:s, s:s}", "name", "m1", "zone",
+                            "us-east-1a", "pid", "state", "dead", "api",
+                            json_sprintf("127.1.1.1:%u", lab.layout->options.api_port), "role",
+                            "unknown", "member", "unknown"),
+                  json_pack("{s:s, s:s, s:n, s:s, s:o, s:s, s:s}", "name", "m2", "zone",
+                            "us-east-1b", "pid", "state", "dead", "api",
+                            json_sprintf("127.2.1.1:%u", lab.layout->options.api_port), "role",
+                            "unknown", "member", "unknown"),
+                  json_pack("{s:s, s:s, s:n, s:s, s:o, s:s, s:s}", "name", "m3", "zone",
+                            "us-east-1c", "pid", "state", "dead", "api",
+                            json_sprintf("127.3.1.1:%u", lab.layout->options.api_port), "role",
+                            "unknown", "member", "unknown"),
+                  "workers",
+                  json_pack("{s:s, s:s, s:i, s:s, s:i}", "name", "w1", "zone", "us-east-1a", "pid",
+                            (int)getpid(), "state", "running", "tasks", 0),
+                  json_pack("{s:s, s:s, s:n, s:s, s:i}", "name", "w2", "zone", "us-east-1b", "pid",
+                            "state", "dead", "tasks", 0),
+                  "faults");
 
     ck_assert_ptr_nonnull(wanted);
     ck_assert_msg(json_equal(status, wanted), "%s", json_dumps(status, 0));
