@@ -58,7 +58,7 @@ static const char *reason_of(const struct core *core, enum members_change change
 static int carry_out(struct core *core, struct members_advice advice,
                      const struct members_state *states, size_t count)
 {
-    const struct member *members = raft_node_members(core->raft, &count, NULL);
+    const struct member *members = raft_node_members(core->raft, &(size_t){0}, NULL);
     const struct member member = *member_find(members, count, advice.id);
     const char *reason = reason_of(core, advice.change, states, count, advice.id);
     bool promotes = advice.change == MEMBERS_PROMOTE;
@@ -81,7 +81,7 @@ static int carry_out(struct core *core, struct members_advice advice,
 
 int lead_members_turn(struct core *core)
 {
-    struct members_state states[LIMIT_MANAGERS];
+    struct members_state states[LIMIT_MANAGERS] = {0};
     struct members_wish wish = {core->config.voters, core->config.manager_lost_ms};
     struct members_advice advice;
     size_t count;
