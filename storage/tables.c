@@ -86,6 +86,19 @@ int table_put_counter(struct txn *txn, enum counter counter, uint64_t last)
     return err_up(record_put_seq(txn, TABLE_META, &key, last));
 }
 
+static bool is_name(struct bytes name, const char *text)
+{
+    return name.len == strlen(text) && memcmp(name.base, text, name.len) == 0;
+}
+
+bool table_meta_is_state(struct bytes name)
+{
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        if (is_name(name, counter_names[i]))
+            return true;
+    return is_name(name, settings_name);
+}
+
 /* ---- the hash */
 
 /* Multiply and fold, eight bytes at a time: order matters, and it is fast enough for a test of

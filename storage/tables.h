@@ -122,6 +122,9 @@ int table_all_workers(struct txn *txn, uint64_t after_seq, table_each_seq each, 
 int table_join_tokens(struct txn *txn, uint32_t after_id,
                       int (*each)(void *context, const State__JoinToken *token), void *context);
 
+/* Does this name in META belong to the state? The others are the Raft log's (storage/log.h). */
+bool table_meta_is_state(struct bytes name);
+
 /* A hash of all state tables (not META's Raft part, not LOG): equal on all managers at equal
  * applied index. Costs a pass over everything: for tests and `cais status --hash`. */
 int table_hash(struct txn *txn, uint64_t *out);
