@@ -18,6 +18,7 @@ enum {
 
 struct cursor {
     MDB_cursor *mdb;
+    struct txn *txn;
 };
 
 int env_errno(int rc)
@@ -96,6 +97,11 @@ void txn_abort(struct txn *txn)
     free(txn);
 }
 
+bool txn_changed(const struct txn *txn)
+{
+    return txn->changed;
+}
+
 static MDB_dbi dbi(const struct txn *txn, size_t db)
 {
     must(db < txn->env->db_count);
@@ -121,6 +127,7 @@ static int put(struct txn *txn, size_t db, struct bytes key, struct bytes value,
     MDB_val k = to_val(key);
     MDB_val v = to_val(value);
 
+    txn->changed = true;
     return err_new(env_errno(mdb_put(txn->mdb, dbi(txn, db), &k, &v, flags)));
 }
 
@@ -141,6 +148,7 @@ int txn_del(struct txn *txn, size_t db, struct bytes key)
 
     if (rc == MDB_NOTFOUND)
         return ENV_ABSENT;
+    txn->changed = true;
     return err_new(env_errno(rc));
 }
 
@@ -164,6 +172,7 @@ int cursor_open(struct txn *txn, size_t db, struct cursor **out)
         free(cursor);
         return err_new(r);
     }
+    cursor->txn = txn;
     *out = cursor;
     return 0;
 }
@@ -213,6 +222,7 @@ int cursor_last(struct cursor *cursor, struct bytes *out_key, struct bytes *out)
 
 int cursor_del(struct cursor *cursor)
 {
+    cursor->txn->changed = true;
     return err_new(env_errno(mdb_cursor_del(cursor->mdb, 0)));
 }
 

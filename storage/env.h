@@ -70,6 +70,9 @@ int txn_commit(struct txn *txn); /* Takes txn, on failure too. Durable on return
                                     full, nothing done. */
 void txn_abort(struct txn *txn); /* Takes txn. NULL is fine. */
 
+/* Has anything been stored or removed in this transaction? */
+bool txn_changed(const struct txn *txn);
+
 /* Space used and space mapped, in bytes. */
 void env_size(struct env *env, size_t *out_used, size_t *out_map);
 

@@ -35,6 +35,7 @@ struct env {
 struct txn {
     MDB_txn *mdb;
     struct env *env;
+    bool changed;
 };
 
 /* The one place where LMDB's codes become ours. MDB_NOTFOUND is an outcome and is handled

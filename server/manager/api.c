@@ -73,6 +73,8 @@ void waiting_free(struct waiting *waiting)
     if (!waiting)
         return;
     message_free(waiting->request);
+    message_free(waiting->response);
+    problem_free(waiting->problem);
     if (waiting->call.result)
         command__command_result__free_unpacked(waiting->call.result, NULL);
     free(waiting);
@@ -107,10 +109,12 @@ bool exchange_submit(struct exchange *exchange, ProtobufCMessage *request, bool 
     waiting->api = api;
     waiting->exchange = exchange;
     waiting->request = request;
+    waiting->action = exchange->action;
     waiting->call = (struct call){.action = exchange->action->name,
                                   .write = exchange->action->write,
                                   .stale = stale,
                                   .request = request,
+                                  .collect = waiting_collect,
                                   .done = waiting_done};
     list_init(&waiting->call.link);
     list_init(&waiting->link);

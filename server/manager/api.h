@@ -2,9 +2,10 @@
  * The ECS API: HTTP/1.1, JSON 1.1, on threads of its own.
  *
  * A request is parsed and validated here, handed to the core through its door (call.h), and when
- * the core has done with it, answered from a read transaction: the core's thread sees no JSON and
- * no socket. POST / is the API; GET /cais/status and GET /metrics tell how this manager is, from
- * its own state, also when there is no leader.
+ * the core has done with it, answered: a read from a read transaction, a write by what was
+ * collected of it in the core's turn. The core's thread sees no JSON and no socket. POST / is the
+ * API; GET /cais/status and GET /metrics tell how this manager is, from its own state, also when
+ * there is no leader.
  *
  * Authorization headers must be well-formed SigV4 (api_sigv4.h), but no signature is verified yet.
  */

@@ -174,39 +174,47 @@ static int render_in(struct render *render, const struct action *action)
     return r < 0 ? err_up(r) : r;
 }
 
-/* The transaction ends before anything is printed or sent. */
-static int render_answer(struct exchange *exchange, ProtobufCMessage *response,
-                         Command__Problem **out_problem)
+static void render_from(struct waiting *waiting, const Command__CommandResult *result,
+                        struct txn *txn)
 {
-    scope(txn_abort) struct txn *txn = NULL;
-    struct render render = {.request = exchange->waiting->request,
-                            .result = exchange->waiting->call.result,
-                            .response = response};
-    int r = env_read(exchange->api->config.env, &txn);
+    struct render render = {.request = waiting->request, .result = result, .txn = txn};
 
-    if (r < 0)
-        return err_up(r);
-    render.txn = txn;
-    r = render_in(&render, exchange->action);
-    *out_problem = render.problem;
-    return r < 0 ? err_up(r) : r;
+    waiting->response = message_new(waiting->action->response);
+    render.response = waiting->response;
+    waiting->rendered = render_in(&render, waiting->action);
+    waiting->problem = render.problem;
+    if (waiting->rendered < 0)
+        log_error("api.render_failed action=%s error=\"%s\" trace=\"%s\"", waiting->action->name,
+                  strerror(-waiting->rendered), err_trace());
 }
 
-static enum MHD_Result answer_from_tables(struct exchange *exchange)
+void waiting_collect(struct call *call, const Command__CommandResult *result, struct txn *txn)
 {
-    scope(message_free) ProtobufCMessage *response = message_new(exchange->action->response);
-    scope(problem_free) Command__Problem *problem = NULL;
-    int r = render_answer(exchange, response, &problem);
+    render_from(list_entry(call, struct waiting, call), result, txn);
+}
 
-    if (r == RENDER_PROBLEM)
-        return answer_problem(exchange, problem);
-    if (r < 0) {
-        log_error("api.render_failed action=%s request=%s error=\"%s\" trace=\"%s\"",
-                  exchange->action->name, exchange->id, strerror(-r), err_trace());
+/* A read. The transaction ends before anything is printed or sent. */
+static void render_from_tables(const struct api *api, struct waiting *waiting)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    int r = env_read(api->config.env, &txn);
+
+    if (r == 0)
+        render_from(waiting, NULL, txn);
+    else
+        waiting->rendered = r;
+}
+
+static enum MHD_Result answer_rendered(struct exchange *exchange)
+{
+    const struct waiting *waiting = exchange->waiting;
+
+    if (waiting->rendered == RENDER_PROBLEM)
+        return answer_problem(exchange, waiting->problem);
+    if (waiting->rendered < 0)
         return answer_refusal(exchange, COMMAND__ERROR_CODE__ERROR_SERVER,
                               "The state of this manager could not be read.");
-    }
-    return answer_message(exchange, response);
+    return answer_message(exchange, waiting->response);
 }
 
 enum MHD_Result exchange_finish(struct exchange *exchange)
@@ -228,5 +236,7 @@ enum MHD_Result exchange_finish(struct exchange *exchange)
     }
     if (call->result && call->result->problem)
         return answer_problem(exchange, call->result->problem);
-    return answer_from_tables(exchange);
+    if (!call->write)
+        render_from_tables(exchange->api, exchange->waiting);
+    return answer_rendered(exchange);
 }

@@ -57,6 +57,10 @@ struct waiting {
     struct api *api;
     struct exchange *exchange; /* NULL: cut loose, nobody waits for it any more. */
     ProtobufCMessage *request; /* Owned; the call borrows it. */
+    const struct action *action;
+    int rendered;               /* As action.render, when the response is there. */
+    ProtobufCMessage *response; /* Owned, as is the problem. */
+    Command__Problem *problem;
 };
 
 enum exchange_state {
@@ -83,6 +87,8 @@ struct exchange {
 enum MHD_Result exchange_begin(struct exchange *exchange);
 enum MHD_Result exchange_finish(struct exchange *exchange);
 void waiting_free(struct waiting *waiting);
+/* call.collect of every write: the answer, from the core's transaction. */
+void waiting_collect(struct call *call, const Command__CommandResult *result, struct txn *txn);
 
 /* api_answer.c: queue an answer. */
 enum MHD_Result answer_message(struct exchange *exchange, const ProtobufCMessage *message);

@@ -3,9 +3,10 @@
  *
  * A thread that has parsed and validated a request fills a call and submits it. The core
  * proposes the change (on the leader), or hands the call to the leader (on a follower), or
- * confirms a read index; when the outcome is known and everything it promises is committed on
- * this manager too, it calls `done` once, on the core's thread: `done` must only hand the
- * call back to its thread. Then the thread opens a read transaction and renders the answer.
+ * confirms a read index; when the outcome is known it calls `done` once, on the core's thread:
+ * `done` must only hand the call back to its thread. For a read, what it asks for is visible to
+ * read transactions by then: the thread opens one and renders the answer. What a write has made
+ * may not be visible yet (docs/decisions/0013): `collect` takes it from the core's own transaction.
  */
 #pragma once
 
@@ -17,6 +18,7 @@
 #include "server/manager/member.h"
 
 struct core;
+struct txn;
 
 enum call_outcome {
     CALL_DONE,      /* result is set; its problem, if any, is for the user. */
@@ -32,6 +34,9 @@ struct call {
     bool write;                      /* Proposes a command; otherwise confirms a read. */
     bool stale;                      /* A read of this manager's own state is enough. */
     const ProtobufCMessage *request; /* Borrowed until done. Writes only. */
+    /* In the turn in which a write is decided, on the core's thread, unless it was refused: take
+     * what its answer needs from the tables, which contain it. NULL: nothing. */
+    void (*collect)(struct call *call, const Command__CommandResult *result, struct txn *txn);
     void (*done)(struct call *call);
 
     /* Set by the core before done. */
@@ -55,9 +60,9 @@ struct core_status {
     uint64_t term;
     uint64_t last_index;
     uint64_t commit_index;
-    uint64_t applied_index;
-    bool ready;            /* Leads and has committed an entry of its term. */
-    enum member_role role; /* Of this manager, MEMBER_SPARE while it is no member. */
+    uint64_t applied_index; /* As far as read transactions show it. */
+    bool ready;             /* Leads and has committed an entry of its term. */
+    enum member_role role;  /* Of this manager, MEMBER_SPARE while it is no member. */
     char leader_name[LIMIT_NAME_CHARS + 1]; /* "" while there is no leader, or an unknown one. */
 };
 void core_status(struct core *core, struct core_status *out);

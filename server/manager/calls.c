@@ -99,6 +99,20 @@ void call_index_known(struct core *core, const struct call *call, uint64_t index
         raft_node_tell_commit(core->raft, list_entry(call, struct remote_call, call)->from, index);
 }
 
+void call_collect(struct core *core, struct call *call, const Command__CommandResult *result)
+{
+    if (call->collect && result && !result->problem)
+        call->collect(call, result, core->txn);
+}
+
+/* A read: what it was promised must be visible when it is handed back. */
+static void finish_read(struct core *core, struct call *call)
+{
+    if (call->done != remote_call_done && call->index > core->visible_index)
+        core->reader_waits = true;
+    call_finish(core, call, CALL_DONE);
+}
+
 static void refuse(struct core *core, struct call *call, Command__Problem *problem)
 {
     call->result = mem_new(Command__CommandResult);
@@ -173,7 +187,7 @@ static void finish_round(struct core *core, struct read_round *round)
         list_remove(link);
         call->index = round->index;
         call_index_known(core, call, round->index);
-        call_finish(core, call, CALL_DONE);
+        finish_read(core, call);
     }
     list_remove(&round->link);
     free(round);
@@ -413,7 +427,12 @@ static void check_applying(struct core *core)
         if (call->index > applied)
             continue;
         list_remove(link);
-        call_finish(core, call, CALL_DONE);
+        if (call->write) {
+            call_collect(core, call, call->result);
+            call_finish(core, call, CALL_DONE);
+        } else {
+            finish_read(core, call);
+        }
     }
 }
 

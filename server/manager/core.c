@@ -1,6 +1,6 @@
 /*
- * The turn. Its order is the promise: frames and calls in, Raft, apply, the leader's plans, one
- * commit, and only then frames and answers out.
+ * The turn. Its order is the promise: frames and calls in, Raft, apply, the leader's plans, the
+ * commit if it is due (core_commit.c), and only then frames and answers out.
  */
 #include "server/manager/core.h"
 
@@ -299,7 +299,7 @@ static void publish_status(struct core *core)
         .term = raft_node_term(core->raft),
         .last_index = raft_node_last_index(core->raft),
         .commit_index = raft_node_commit_index(core->raft),
-        .applied_index = raft_node_applied_index(core->raft),
+        .applied_index = core->visible_index,
         .ready = raft_node_ready(core->raft),
     };
 
@@ -366,7 +366,7 @@ static int decide(struct core *core)
 
 static int turn_once(struct core *core)
 {
-    int r = env_write(core->config.env, &core->txn);
+    int r = core_begin(core);
 
     if (r < 0)
         return err_up(r);
@@ -377,10 +377,14 @@ static int turn_once(struct core *core)
         txn_abort(steal(core->txn));
         return err_up(r);
     }
-    send_appends_early(core);
-    r = txn_commit(steal(core->txn));
-    if (r < 0)
-        return err_up(r);
+    if (core_commit_is_due(core)) {
+        send_appends_early(core);
+        r = core_commit(core);
+        if (r < 0)
+            return err_up(r);
+    } else {
+        core_keep(core);
+    }
     send_held(core);
     tell_members(core);
     publish_status(core);
@@ -414,7 +418,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 uint64_t core_deadline(const struct core *core)
 {
-    uint64_t at = raft_node_deadline(core->raft);
+    uint64_t at = sooner(raft_node_deadline(core->raft), core_commit_deadline(core));
 
     at = sooner(at, calls_deadline(core));
     at = sooner(at, dispatch_deadline(core));
@@ -465,6 +469,7 @@ static int load(struct core *core)
         r = view_feed_all(core->view, txn);
     if (r < 0)
         return err_up(r);
+    core->visible_index = raft_node_applied_index(core->raft);
     return err_up(txn_commit(steal(txn)));
 }
 
@@ -514,6 +519,7 @@ void core_stop(struct core *core)
     dispatch_stop(core);
     calls_hand_back(core);
     hand_back_rpcs(core);
+    core_leave(core);
 }
 
 static void drop_frames(struct core *core)

@@ -66,7 +66,10 @@ struct core {
     bool inbox_closed;
 
     /* The turn. */
-    struct txn *txn;
+    struct txn *txn;        /* Between turns: what was applied and is not committed yet, or NULL. */
+    uint64_t visible_index; /* Applied and committed: read transactions show it. */
+    uint64_t kept_since_ms; /* txn has been holding something since. */
+    bool reader_waits;      /* A read is answered in this turn, and what it asks for is in txn. */
     uint64_t now_ms;
     uint64_t wall_ms;
     struct list frames;   /* Received, in order. */
@@ -125,6 +128,14 @@ struct core {
 void core_hold(struct core *core, uint64_t to, const Peer__PeerFrame *frame);
 void core_answer_rpc(struct core *core, struct rpc *rpc, ProtobufCMessage *response);
 
+/* ---- core_commit.c: the transaction and its commit */
+int core_begin(struct core *core);
+bool core_commit_is_due(const struct core *core);
+int core_commit(struct core *core);
+void core_keep(struct core *core); /* Not due: keep what was applied, if anything was. */
+uint64_t core_commit_deadline(const struct core *core);
+void core_leave(struct core *core); /* An orderly end leaves nothing to apply again. */
+
 /* ---- proposals.c: the first door */
 /* Queue a command for this turn's submission. Takes command. Gives the proposal to the core; the
  * caller sets who waits. */
@@ -152,6 +163,8 @@ uint64_t calls_deadline(const struct core *core);
 void calls_hand_back(struct core *core);
 /* In the turn: what this call asked for is committed as of index. */
 void call_index_known(struct core *core, const struct call *call, uint64_t index);
+/* In the turn: the tables contain this write, which came to result. */
+void call_collect(struct core *core, struct call *call, const Command__CommandResult *result);
 void call_finish(struct core *core, struct call *call, enum call_outcome outcome);
 
 /* ---- dispatch.c: workers */

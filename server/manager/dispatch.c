@@ -63,14 +63,13 @@ static void forget_sessions(struct core *core)
 
 /* ---- Register */
 
-static char *instance_arn(struct core *core, uint64_t worker_seq, struct txn *txn)
+static char *instance_arn(struct txn *txn, uint64_t worker_seq)
 {
     State__Settings *settings = NULL;
     State__Worker *worker = NULL;
     State__Cluster *cluster = NULL;
     char *arn = NULL;
 
-    (void)core;
     if (table_settings(txn, &settings) == 0 && table_worker(txn, worker_seq, &worker) == 0 &&
         table_cluster(txn, worker->cluster_seq, &cluster) == 0)
         arn = arn_container_instance(settings, cluster->name, worker->id);
@@ -83,13 +82,22 @@ static char *instance_arn(struct core *core, uint64_t worker_seq, struct txn *tx
     return arn ? arn : mem_string("");
 }
 
+/* What was applied is in the transaction that is still open, or else committed. */
+static char *registered_arn(struct core *core, uint64_t worker_seq)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+
+    if (core->txn)
+        return instance_arn(core->txn, worker_seq);
+    return env_read(core->config.env, &txn) == 0 ? instance_arn(txn, worker_seq) : mem_string("");
+}
+
 static void register_applied(struct core *core, struct proposal *proposal,
                              const Command__CommandResult *result)
 {
     const Worker__RegisterRequest *request;
     Worker__RegisterResponse *response;
     struct session *session;
-    scope(txn_abort) struct txn *txn = NULL;
 
     if (!proposal->rpc)
         return;
@@ -111,10 +119,8 @@ static void register_applied(struct core *core, struct proposal *proposal,
     session->losing = false;
     session->connected = true;
     response = dispatch_register_response(core, WORKER__OUTCOME__OK);
-    if (env_read(core->config.env, &txn) == 0) {
-        free(response->container_instance_arn);
-        response->container_instance_arn = instance_arn(core, result->seq, txn);
-    }
+    free(response->container_instance_arn);
+    response->container_instance_arn = registered_arn(core, result->seq);
     core_answer_rpc(core, proposal->rpc, &response->base);
 }
 

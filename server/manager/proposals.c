@@ -107,8 +107,10 @@ void proposals_applied(struct core *core, uint64_t index, Command__CommandResult
         must(first->index >= index); /* Applied in order; abandoned when leadership is lost. */
         if (first->index == index) {
             first->result = result;
-            if (first->call)
+            if (first->call) {
                 call_index_known(core, first->call, index);
+                call_collect(core, first->call, result);
+            }
             list_remove(&first->link);
             list_append(&core->finished, &first->link);
             return;

@@ -30,6 +30,8 @@ struct raft_node {
     bool term_dirty; /* Term or vote differ from what is stored. */
     bool applied_dirty;
     bool may_send_early;
+    bool must_commit;
+    bool promised_image;  /* As of what was applied by then. */
     uint64_t stored_from; /* First entry stored in this turn, 0: none. */
     uint64_t owed;        /* Durable up to here, the core does not know yet; 0: nothing owed. */
 

@@ -167,6 +167,7 @@ static int send_ticket(struct raft_node *node, const struct raft_message *messag
     wire.install.configuration_index = node->applied.configuration_index;
     wire.install.configuration =
         (ProtobufCBinaryData){configuration.len, (uint8_t *)configuration.base};
+    node->promised_image = true;
     node->config.send(node->config.context, message->server_id, &wire.frame);
     return 0;
 }
@@ -319,8 +320,10 @@ int raft_node_end(struct raft_node *node)
     if (r < 0)
         return err_up(r);
     node->may_send_early = !node->term_dirty && !raft_node_is_sole_voter(node);
+    node->must_commit = node->term_dirty || node->stored_from != 0 || node->promised_image;
     node->owed = node->stored_from ? node->last_index : 0;
     node->stored_from = 0;
+    node->promised_image = false;
     node->term_dirty = false;
     node->applied_dirty = false;
     node->txn = NULL;
@@ -330,6 +333,11 @@ int raft_node_end(struct raft_node *node)
 bool raft_node_owes(const struct raft_node *node)
 {
     return node->owed != 0;
+}
+
+bool raft_node_must_commit(const struct raft_node *node)
+{
+    return node->must_commit;
 }
 
 bool raft_node_may_send_early(const struct raft_node *node)

@@ -6,9 +6,9 @@
  * puts what it decides into the log (storage/log.h). It owns no clock, socket or file: time comes
  * with each turn, and frames go to `send`, which must hold them until the turn is committed.
  *
- * A turn: raft_node_begin, any number of the calls marked (turn), raft_node_end, then the
- * owner commits the transaction and sends what it holds. If raft_node_owes, the next turn must
- * follow at once: it tells the core what has become durable.
+ * A turn: raft_node_begin, any number of the calls marked (turn), raft_node_end, then the owner
+ * commits the transaction, if raft_node_must_commit, and sends what it holds. If raft_node_owes,
+ * the next turn must follow at once: it tells the core what has become durable.
  *
  * Any -errno means that memory is ahead of the disk: abort the transaction and end the process,
  * or free the node and open it again from what is durable.
@@ -69,6 +69,10 @@ int raft_node_recover(struct txn *txn, const struct member *self, uint64_t *out_
 int raft_node_begin(struct raft_node *node, struct txn *txn, uint64_t now_ms);
 int raft_node_end(struct raft_node *node);
 bool raft_node_owes(const struct raft_node *node);
+
+/* After raft_node_end: term, vote or entries were stored in this turn, and what it says rests on
+ * them: commit before its frames leave. What was only applied can be rebuilt from the log. */
+bool raft_node_must_commit(const struct raft_node *node);
 
 /* After raft_node_end: Appends of this turn may leave before its commit. Not when term or vote
  * changed in it, and not as the only voter: then the commit itself is what they tell of. */

@@ -164,6 +164,12 @@ static void world_finish(struct call *call, int outcome)
         call->outcome = (enum call_outcome)outcome;
     else if (call->write)
         call->result = world_write(call);
+    if (call->result && !call->result->problem) {
+        scope(txn_abort) struct txn *txn = NULL;
+
+        ck_assert_int_eq(env_read(world.env, &txn), 0);
+        call->collect(call, call->result, txn);
+    }
     call->done(call);
 }
 

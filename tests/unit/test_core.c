@@ -166,6 +166,7 @@ static bool has_leader(void)
 struct asked {
     struct call call;
     bool answered;
+    bool collected; /* From tables that contain what was asked for. */
 };
 
 static struct asked asked;
@@ -173,6 +174,18 @@ static struct asked asked;
 static void call_done(struct call *call)
 {
     ((struct asked *)(void *)call)->answered = true;
+}
+
+static void call_collect_cluster(struct call *call, const Command__CommandResult *result,
+                                 struct txn *txn)
+{
+    const Ecs__CreateClusterRequest *request = (const Ecs__CreateClusterRequest *)call->request;
+    State__Cluster *cluster = NULL;
+
+    ck_assert_ptr_null(result->problem);
+    ck_assert_int_eq(table_cluster_by_name(txn, request->cluster_name, &cluster), 0);
+    state__cluster__free_unpacked(cluster, NULL);
+    ((struct asked *)(void *)call)->collected = true;
 }
 
 static bool is_answered(void)
@@ -189,6 +202,8 @@ static void ask(struct server *server, const char *action, const void *request)
     asked.call.write = request != NULL;
     asked.call.request = request;
     asked.call.done = call_done;
+    if (strcmp(action, "CreateCluster") == 0)
+        asked.call.collect = call_collect_cluster;
     core_submit(server->core, &asked.call);
     run_until(is_answered, 5000);
 }
@@ -210,6 +225,7 @@ static void create_cluster(struct server *server, const char *name)
 
     request.cluster_name = (char *)name;
     ask_well(server, "CreateCluster", &request);
+    ck_assert(asked.collected);
 }
 
 static bool has_cluster(struct server *server, const char *name)
@@ -567,12 +583,14 @@ START_TEST(a_write_to_any_manager_is_on_every_manager)
 }
 END_TEST
 
-START_TEST(a_follower_answers_a_write_only_when_it_can_show_it)
+START_TEST(what_was_applied_is_visible_a_few_milliseconds_later)
 {
     struct server *asker = follower();
 
-    create_cluster(asker, "mine");
-    ck_assert(has_cluster(asker, "mine")); /* In the very turn of the answer. */
+    create_cluster(asker, "mine"); /* Collected in the very turn of the answer. */
+    run(5);
+    ck_assert(has_cluster(asker, "mine"));
+    ck_assert(has_cluster(leader(), "mine"));
 }
 END_TEST
 
@@ -643,12 +661,58 @@ START_TEST(acknowledged_writes_survive_the_leader)
     stop(old);
     run_until(has_leader, 3000);
     ck_assert_ptr_ne(leader(), old);
+    ask_well(leader(), "DescribeClusters", NULL);
     ck_assert(has_cluster(leader(), "kept"));
     create_cluster(leader(), "after");
     start(old);
     run(1000);
     ck_assert(has_cluster(old, "kept"));
     ck_assert(has_cluster(old, "after"));
+}
+END_TEST
+
+/* What a power cut would leave: the file as it is, with nothing of the open transaction. */
+static void copy_as_crashed(struct server *server, char copy[])
+{
+    char *command = mem_format("cp %s/data.mdb %s", server->dir, copy);
+
+    ck_assert_int_eq(system(command), 0); // NOLINT(concurrency-mt-unsafe,cert-env33-c)
+    free(command);
+}
+
+static void crash_and_restart(struct server *server)
+{
+    char kept[] = "/dev/shm/crashed-XXXXXX";
+    int fd = mkstemp(kept);
+    char *path = mem_format("%s/data.mdb", server->dir);
+
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    copy_as_crashed(server, kept);
+    stop(server);
+    env_free(server->env);
+    ck_assert_int_eq(rename(kept, path), 0);
+    free(path);
+    ck_assert_int_eq(env_open(server->dir, 64 << 20, table_names, TABLE_COUNT, &server->env), 0);
+    start(server);
+}
+
+START_TEST(an_applied_tail_that_was_not_committed_is_applied_again)
+{
+    struct server *first = leader();
+    struct core_status before, after;
+
+    run(20);
+    core_status(first->core, &before);
+    create_cluster(first, "tail");
+    ck_assert(!has_cluster(first, "tail")); /* Acknowledged, and in no commit of this manager. */
+    crash_and_restart(first);
+    core_status(first->core, &after);
+    ck_assert_uint_eq(after.applied_index, before.applied_index);
+    ck_assert_uint_gt(after.last_index, before.last_index);
+    run_until(has_leader, 3000);
+    run(200);
+    ck_assert(has_cluster(first, "tail")); /* tear_down compares the tables of all. */
 }
 END_TEST
 
@@ -871,12 +935,13 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_write_to_any_manager_is_on_every_manager);
-    tcase_add_test(tc, a_follower_answers_a_write_only_when_it_can_show_it);
+    tcase_add_test(tc, what_was_applied_is_visible_a_few_milliseconds_later);
     tcase_add_test(tc, a_follower_need_not_wait_for_a_heartbeat);
     tcase_add_test(tc, a_read_sees_every_acknowledged_write);
     tcase_add_test(tc, a_cut_leader_answers_no_read_and_no_write);
     tcase_add_test(tc, a_stale_read_needs_nobody);
     tcase_add_test(tc, acknowledged_writes_survive_the_leader);
+    tcase_add_test(tc, an_applied_tail_that_was_not_committed_is_applied_again);
     tcase_add_test(tc, a_service_is_placed_evenly_and_runs);
     tcase_add_test(tc, a_silent_worker_is_replaced_and_obeys_when_it_returns);
     tcase_add_test(tc, a_change_of_leader_starts_no_task_and_stops_none);
