@@ -16,6 +16,10 @@
 #include "server/net/log.h"
 #include "storage/log.h"
 
+enum {
+    APPLY_ENTRIES = 512, /* In one turn: one that has much to catch up with still answers. */
+};
+
 /* A frame received and not yet looked at. */
 struct received {
     struct list link;
@@ -178,8 +182,10 @@ static int apply_committed(struct core *core)
 {
     struct log_entry entry;
     uint64_t index;
+    size_t count = 0;
     int r;
 
+    core->behind = false;
     while ((r = raft_node_next(core->raft, &index, &entry)) == 0) {
         Command__CommandResult *result = NULL;
 
@@ -190,6 +196,9 @@ static int apply_committed(struct core *core)
         proposals_applied(core, index, result);
         if (r < 0)
             return err_up(r);
+        core->behind = ++count == APPLY_ENTRIES;
+        if (core->behind)
+            return 0;
     }
     return r == RAFT_NODE_NONE ? 0 : err_up(r);
 }
@@ -420,6 +429,8 @@ uint64_t core_deadline(const struct core *core)
 {
     uint64_t at = sooner(raft_node_deadline(core->raft), core_commit_deadline(core));
 
+    if (core->behind)
+        return core->now_ms;
     at = sooner(at, calls_deadline(core));
     at = sooner(at, dispatch_deadline(core));
     return sooner(at, lead_deadline(core));

@@ -83,6 +83,7 @@ struct core {
     size_t told_count;
     uint64_t refused_from, refused_term; /* Of the last frame that was logged as refused. */
     struct changes changes;
+    bool behind; /* There may be more to apply: in the next turn, soon. */
 
     /* What waits. */
     struct list proposing; /* Built in this turn, not yet in the log. */

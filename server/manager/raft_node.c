@@ -433,7 +433,8 @@ bool raft_node_leads(const struct raft_node *node)
 
 bool raft_node_ready(const struct raft_node *node)
 {
-    return raft_node_leads(node) && node->term_first != 0 && node->commit_index >= node->term_first;
+    return raft_node_leads(node) && node->term_first != 0 &&
+           node->applied.index >= node->term_first;
 }
 
 bool raft_node_is_candidate(const struct raft_node *node)

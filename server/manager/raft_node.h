@@ -161,7 +161,7 @@ uint64_t raft_node_id(const struct raft_node *node);
 /* Is this node in the configuration in force? One that was never told of any is not. */
 bool raft_node_is_member(const struct raft_node *node);
 bool raft_node_leads(const struct raft_node *node);
-/* Leads, and has committed an entry of its own term (rule 2): only now may it answer reads. */
+/* Leads, and has applied an entry of its own term (rule 2): only now may it answer reads. */
 bool raft_node_ready(const struct raft_node *node);
 bool raft_node_is_candidate(const struct raft_node *node);
 uint64_t raft_node_leader(const struct raft_node *node); /* 0: none known. */

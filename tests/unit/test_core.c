@@ -842,6 +842,46 @@ START_TEST(calls_beyond_the_limit_are_refused_and_the_others_done)
 }
 END_TEST
 
+static void submit_many(struct server *server, size_t count, Ecs__CreateClusterRequest *request)
+{
+    memset(many, 0, sizeof many);
+    for (size_t i = 0; i < count; i++) {
+        many[i].call.action = "CreateCluster";
+        many[i].call.write = true;
+        many[i].call.request = &request->base;
+        many[i].call.done = call_done;
+        core_submit(server->core, &many[i].call);
+    }
+}
+
+START_TEST(a_manager_that_is_far_behind_applies_in_portions)
+{
+    Ecs__CreateClusterRequest request = ECS__CREATE_CLUSTER_REQUEST__INIT;
+    struct server *late = follower();
+    struct core_status status, goal;
+    uint64_t most = 0, before;
+
+    request.cluster_name = "same";
+    stop(late);
+    submit_many(leader(), LIMIT_API_CALLS, &request);
+    run(200);
+    ck_assert_uint_eq(count_answered(CALL_DONE), LIMIT_API_CALLS);
+    core_status(leader()->core, &goal);
+    start(late);
+    core_status(late->core, &status);
+    for (int i = 0; i < 1000 && status.applied_index < goal.applied_index; i++) {
+        before = status.applied_index;
+        tick();
+        core_status(late->core, &status);
+        if (status.applied_index - before > most)
+            most = status.applied_index - before;
+    }
+    ck_assert_uint_ge(status.applied_index, goal.applied_index);
+    ck_assert_uint_le(most, 1536); /* Two turns each, and what was not visible yet before. */
+    forget_many();
+}
+END_TEST
+
 /* A worker's call whose answer is a Report's. */
 static Worker__Outcome report_outcome;
 static bool report_answered;
@@ -948,6 +988,7 @@ int main(void)
     tcase_add_test(tc, a_leader_that_was_asleep_loses_no_worker);
     tcase_add_test(tc, what_was_decided_is_still_so_after_all_restarted);
     tcase_add_test(tc, calls_beyond_the_limit_are_refused_and_the_others_done);
+    tcase_add_test(tc, a_manager_that_is_far_behind_applies_in_portions);
     tcase_add_test(tc, a_report_too_large_for_the_log_is_refused_and_the_leader_stays);
     tcase_add_test(tc, a_forwarded_request_of_bad_form_is_not_done);
     tcase_add_test(tc, a_clock_that_was_never_set_forgets_no_client_token);
