@@ -1,6 +1,7 @@
 #include "server/net/chunks.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
@@ -24,6 +25,18 @@ void chunks_clear(struct chunks *chunks)
         buffer_fini(&chunks->all[i]);
     chunks->count = 0;
     chunks->bytes = 0;
+}
+
+void chunks_drop(struct chunks *chunks, size_t count)
+{
+    must(count <= chunks->count);
+    for (size_t i = 0; i < count; i++) {
+        chunks->bytes -= chunks->all[i].len;
+        buffer_fini(&chunks->all[i]);
+    }
+    chunks->count -= count;
+    if (chunks->count > 0)
+        memmove(chunks->all, chunks->all + count, chunks->count * sizeof *chunks->all);
 }
 
 void chunks_fini(struct chunks *chunks)

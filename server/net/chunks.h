@@ -19,6 +19,9 @@ struct chunks {
 void chunks_fini(struct chunks *chunks);
 void chunks_clear(struct chunks *chunks); /* Empty; keeps the array. */
 
+/* Drop so many from the front; not more than there are. */
+void chunks_drop(struct chunks *chunks, size_t count);
+
 /* Append. Copies. */
 void chunks_append(struct chunks *chunks, struct bytes bytes);
 

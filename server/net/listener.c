@@ -47,11 +47,19 @@ static void turn_away(struct listener *listener, struct stream *stream)
     stream_close(stream, NULL, NULL);
 }
 
+static int accept_from(struct listener *listener, struct stream **out)
+{
+    const struct listener_config *config = &listener->config;
+    uint64_t handshake_ms = config->handshake_ms ? config->handshake_ms : TLS_HANDSHAKE_MS;
+
+    return stream_accept(&listener->tcp, config->tls, handshake_ms, stream_gone, listener, out);
+}
+
 static void listener_ready(uv_stream_t *tcp, int status)
 {
     struct listener *listener = tcp->data;
     struct stream *stream = NULL;
-    int r = status < 0 ? status : stream_accept(&listener->tcp, stream_gone, listener, &stream);
+    int r = status < 0 ? status : accept_from(listener, &stream);
 
     if (r < 0) {
         log_warning("net.accept_failed port=%u error=\"%s\"", listener_port(listener),

@@ -14,6 +14,9 @@
 #include "server/net/chunks.h"
 
 /*
+ * With TLS, `waiting` holds the owner's bytes as they are; they are enciphered only as they move to
+ * `sending`, in portions, so little of them is kept twice. What TLS itself has to say goes first.
+ *
  * Writes collect in `waiting`. An idle handle, started by the first of them, runs before the loop
  * polls again, moves them to `sending` and writes them in one request; while that is under way new
  * ones wait. An idle handle and not a prepare handle: the loop does not block while one is active,
@@ -26,6 +29,7 @@
 enum {
     READ_BYTES = 64 << 10,
     PROBES = 3,
+    PORTION_BYTES = 256 << 10, /* What is enciphered at a time, or one chunk if that is more. */
 };
 
 struct stream {
@@ -33,13 +37,17 @@ struct stream {
     struct sockaddr_storage peer;
     uv_tcp_t tcp;
     uv_idle_t idle;
-    uv_timer_t connect_timer;
+    uv_timer_t timer;
     uv_connect_t connecting;
     uv_write_t writing;
+    struct tls *tls; /* NULL: plain. */
+    uint64_t handshake_ms;
     struct chunks waiting;
     struct chunks sending;
-    int reason; /* Of the end that the owner has yet to hear of. */
-    bool is_open;
+    size_t sending_owned; /* How many of the owner's bytes that is. */
+    int reason;           /* Of the end that the owner has yet to hear of. */
+    bool is_connected;    /* TCP is. */
+    bool is_open;         /* The owner's bytes may flow. */
     bool is_sending;
     bool is_asked;
     bool is_ended; /* The owner was told. */
@@ -57,6 +65,7 @@ static void stream_free(struct stream *stream)
         stream->gone(stream->gone_context);
     chunks_fini(&stream->waiting);
     chunks_fini(&stream->sending);
+    tls_free(stream->tls);
     free(stream);
 }
 
@@ -78,9 +87,22 @@ static bool is_over(const struct stream *stream)
     return stream->is_ended || stream->is_closing || stream->reason < 0;
 }
 
+/* May anything be handed to the kernel? */
 static bool may_send(const struct stream *stream)
 {
-    return stream->is_open && !stream->is_sending && !is_over(stream);
+    return stream->is_connected && !stream->is_sending && !is_over(stream);
+}
+
+/* May the owner be asked for more? */
+static bool may_ask(const struct stream *stream)
+{
+    return stream->is_open && stream->is_asked && stream->waiting.count == 0;
+}
+
+static bool has_to_send(const struct stream *stream)
+{
+    return (stream->is_open && stream->waiting.count > 0) ||
+           (stream->tls && tls_has_output(stream->tls));
 }
 
 static void stream_turn(uv_idle_t *idle);
@@ -99,7 +121,7 @@ static void stream_end(struct stream *stream, int reason)
         return;
     stream->reason = reason == -EPIPE ? -ECONNRESET : reason;
     uv_read_stop((uv_stream_t *)&stream->tcp);
-    uv_timer_stop(&stream->connect_timer);
+    uv_timer_stop(&stream->timer);
 }
 
 /* From the loop only: tell the owner of the end, if there was one. */
@@ -112,28 +134,63 @@ static void stream_tell(struct stream *stream)
     stream->owner.ended(stream->owner.context, stream->reason);
 }
 
+static void sending_clear(struct stream *stream)
+{
+    chunks_clear(&stream->sending);
+    stream->sending_owned = 0;
+}
+
 static void written(uv_write_t *request, int status)
 {
     struct stream *stream = request->data;
 
     stream->is_sending = false;
-    chunks_clear(&stream->sending);
+    sending_clear(stream);
     if (status < 0 && !stream->is_closing)
         stream_end(stream, status);
-    if (stream->waiting.count > 0 || stream->is_asked)
+    if (has_to_send(stream) || stream->is_asked)
         schedule(stream);
     stream_tell(stream);
 }
 
-/* Move what waits to what is sent. Gives its pieces. */
-static uv_buf_t *sending_begin(struct stream *stream)
+/* Encipher a portion of what waits. Negative: TLS failed. */
+static int encipher(struct stream *stream, struct buffer *out)
+{
+    size_t count = 0, bytes = 0;
+    int r = 0;
+
+    while (r == 0 && count < stream->waiting.count && bytes < PORTION_BYTES) {
+        const struct buffer *chunk = &stream->waiting.all[count++];
+
+        bytes += chunk->len;
+        r = tls_write(stream->tls, (struct bytes){chunk->base, chunk->len});
+    }
+    chunks_drop(&stream->waiting, count);
+    stream->sending_owned = bytes;
+    tls_take_output(stream->tls, out);
+    return r;
+}
+
+/* Move what waits, or a portion of it, to what is sent. Negative: TLS failed. */
+static int sending_begin(struct stream *stream)
 {
     struct chunks empty = stream->sending;
+    struct buffer out = {0};
+    int r = 0;
 
     must(empty.count == 0);
-    stream->sending = stream->waiting;
-    stream->waiting = empty;
-    return chunks_pieces(&stream->sending);
+    if (!stream->tls) {
+        stream->sending = stream->waiting;
+        stream->sending_owned = stream->sending.bytes;
+        stream->waiting = empty;
+        return 0;
+    }
+    if (stream->is_open)
+        r = encipher(stream, &out);
+    else
+        tls_take_output(stream->tls, &out);
+    chunks_take(&stream->sending, &out);
+    return r;
 }
 
 /* Hand the kernel what it takes at once. Returns how many pieces it took whole; the first of the
@@ -155,31 +212,36 @@ static int offer(struct stream *stream, uv_buf_t *pieces, unsigned count)
     return whole;
 }
 
-/* The one place where bytes leave, as stream_read() is where they come in: TLS goes between
- * these two and the owner. */
-static void stream_flush(struct stream *stream)
+/* Send a portion. True: all of it is gone, and there may be more. */
+static bool send_portion(struct stream *stream)
 {
     uv_buf_t *pieces;
     unsigned count;
-    int r;
+    int r = sending_begin(stream), taken;
 
-    if (stream->waiting.count == 0)
-        return;
-    pieces = sending_begin(stream);
+    pieces = chunks_pieces(&stream->sending);
     count = (unsigned)stream->sending.count;
-    r = offer(stream, pieces, count);
-    if (r >= 0 && (unsigned)r < count) {
+    taken = offer(stream, pieces, count);
+    if (taken >= 0 && (unsigned)taken < count) {
         stream->is_sending = true;
-        r = uv_write(&stream->writing, (uv_stream_t *)&stream->tcp, pieces + r, count - (unsigned)r,
-                     written);
-        if (r < 0)
+        taken = uv_write(&stream->writing, (uv_stream_t *)&stream->tcp, pieces + taken,
+                         count - (unsigned)taken, written);
+        if (taken < 0)
             stream->is_sending = false;
     }
     free(pieces);
-    if (r < 0)
-        stream_end(stream, r);
+    if (taken < 0 || r < 0)
+        stream_end(stream, r < 0 ? r : taken);
     if (!stream->is_sending)
-        chunks_clear(&stream->sending);
+        sending_clear(stream);
+    return may_send(stream);
+}
+
+/* The one place where bytes leave, as stream_read() is where they come in. */
+static void stream_flush(struct stream *stream)
+{
+    while (has_to_send(stream) && send_portion(stream))
+        ;
 }
 
 void stream_push(struct stream *stream)
@@ -192,14 +254,14 @@ static void stream_turn(uv_idle_t *idle)
 {
     struct stream *stream = idle->data;
 
-    if (may_send(stream) && stream->is_asked && stream->waiting.count == 0) {
+    if (may_send(stream) && may_ask(stream)) {
         stream->is_asked = false;
         stream->owner.writable(stream->owner.context);
     }
     uv_idle_stop(idle);
     if (may_send(stream)) {
         stream_flush(stream);
-        if (stream->is_asked && !stream->is_sending)
+        if (stream->is_open && stream->is_asked && !stream->is_sending)
             schedule(stream);
     }
     stream_tell(stream);
@@ -212,26 +274,75 @@ static void stream_room(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init(mem_resize(NULL, READ_BYTES, 1), READ_BYTES);
 }
 
+/* The owner's bytes may flow from now on. */
+static void stream_opened(struct stream *stream)
+{
+    stream->is_open = true;
+    uv_timer_stop(&stream->timer);
+    if (stream->waiting.count > 0 || stream->is_asked)
+        schedule(stream);
+    if (stream->owner.opened)
+        stream->owner.opened(stream->owner.context);
+}
+
+/* Give the owner what was deciphered. Negative: TLS failed, or the peer said goodbye. */
+static int decipher(struct stream *stream)
+{
+    uint8_t *room = mem_resize(NULL, READ_BYTES, 1);
+    int got = 1;
+
+    while (got > 0 && !is_over(stream)) {
+        got = tls_read(stream->tls, room, READ_BYTES);
+        if (got > 0)
+            stream->owner.received(stream->owner.context, (struct bytes){room, (size_t)got});
+    }
+    free(room);
+    return got < 0 ? got : 0;
+}
+
+/* Bytes of the network, by way of TLS. Whatever it has to answer leaves at once, an alert too. */
+static void stream_feed(struct stream *stream, struct bytes bytes)
+{
+    int r = tls_feed(stream->tls, bytes);
+
+    if (r == 0 && tls_is_open(stream->tls) && !stream->is_open)
+        stream_opened(stream);
+    if (r == 0)
+        r = decipher(stream);
+    if (may_send(stream) && tls_has_output(stream->tls))
+        stream_flush(stream);
+    if (r < 0)
+        stream_end(stream, r);
+}
+
 static void stream_read(uv_stream_t *tcp, ssize_t got, const uv_buf_t *room)
 {
     struct stream *stream = tcp->data;
 
     if (got < 0)
         stream_end(stream, (int)got);
-    if (got > 0 && !is_over(stream))
-        stream->owner.received(stream->owner.context, (struct bytes){room->base, (size_t)got});
+    if (got > 0 && !is_over(stream)) {
+        struct bytes bytes = {room->base, (size_t)got};
+
+        if (stream->tls)
+            stream_feed(stream, bytes);
+        else
+            stream->owner.received(stream->owner.context, bytes);
+    }
     free(room->base);
     stream_tell(stream);
 }
 
+/* TCP stands: read, and begin the handshake if there is one. */
 static void stream_start(struct stream *stream)
 {
     int r = uv_read_start((uv_stream_t *)&stream->tcp, stream_room, stream_read);
 
-    stream->is_open = true;
+    stream->is_connected = true;
+    stream->is_open = !stream->tls;
     if (r < 0)
         stream_end(stream, r);
-    if (r < 0 || stream->waiting.count > 0 || stream->is_asked)
+    if (r < 0 || has_to_send(stream) || stream->is_asked)
         schedule(stream);
 }
 
@@ -241,18 +352,17 @@ static void stream_connected(uv_connect_t *request, int status)
 
     if (is_over(stream))
         return;
-    uv_timer_stop(&stream->connect_timer);
     if (status < 0) {
         stream_end(stream, status);
         stream_tell(stream);
         return;
     }
     stream_start(stream);
-    if (stream->owner.opened)
-        stream->owner.opened(stream->owner.context);
+    if (!stream->tls)
+        stream_opened(stream);
 }
 
-static void stream_connect_expired(uv_timer_t *timer)
+static void stream_expired(uv_timer_t *timer)
 {
     struct stream *stream = timer->data;
 
@@ -272,9 +382,9 @@ static int stream_new(uv_loop_t *loop, unsigned family, struct stream **out)
         return err_new(r);
     }
     must(uv_idle_init(loop, &stream->idle) == 0);
-    must(uv_timer_init(loop, &stream->connect_timer) == 0);
+    must(uv_timer_init(loop, &stream->timer) == 0);
     stream->handles = 3;
-    stream->tcp.data = stream->idle.data = stream->connect_timer.data = stream;
+    stream->tcp.data = stream->idle.data = stream->timer.data = stream;
     stream->connecting.data = stream->writing.data = stream;
     *out = stream;
     return 0;
@@ -343,15 +453,19 @@ int stream_connect(uv_loop_t *loop, const struct stream_connect_config *config, 
     if (r < 0) {
         stream_end(stream, r);
         schedule(stream);
-    } else if (config->timeout_ms > 0) {
-        uv_timer_start(&stream->connect_timer, stream_connect_expired, config->timeout_ms, 0);
+    } else if (config->timeout_ms > 0 || config->tls) {
+        uint64_t timeout_ms = config->timeout_ms > 0 ? config->timeout_ms : STREAM_DEAD_MS;
+
+        uv_timer_start(&stream->timer, stream_expired, timeout_ms, 0);
     }
+    if (config->tls)
+        stream->tls = tls_dial(config->tls);
     *out = stream;
     return 0;
 }
 
-int stream_accept(uv_tcp_t *listening, void (*gone)(void *context), void *context,
-                  struct stream **out)
+int stream_accept(uv_tcp_t *listening, struct tls_identity *tls, uint64_t handshake_ms,
+                  void (*gone)(void *context), void *context, struct stream **out)
 {
     struct stream *stream = NULL;
     int len = sizeof stream->peer;
@@ -370,6 +484,8 @@ int stream_accept(uv_tcp_t *listening, void (*gone)(void *context), void *contex
     }
     stream->gone = gone;
     stream->gone_context = context;
+    stream->tls = tls ? tls_answer(tls) : NULL;
+    stream->handshake_ms = handshake_ms;
     *out = stream;
     return 0;
 }
@@ -377,29 +493,36 @@ int stream_accept(uv_tcp_t *listening, void (*gone)(void *context), void *contex
 void stream_own(struct stream *stream, const struct stream_owner *owner)
 {
     must(stream->gone);
-    must(!stream->is_open);
+    must(!stream->is_connected);
     must(owner->received);
     must(owner->ended);
     stream->owner = *owner;
+    if (stream->tls)
+        uv_timer_start(&stream->timer, stream_expired, stream->handshake_ms, 0);
     stream_start(stream);
+}
+
+/* All that is queued, and goodbye, as far as the kernel takes it now. */
+static void stream_say_goodbye(struct stream *stream)
+{
+    if (may_send(stream))
+        stream_flush(stream);
+    if (!may_send(stream) || !stream->tls)
+        return;
+    tls_finish(stream->tls);
+    stream_flush(stream);
 }
 
 void stream_close(struct stream *stream, void (*closed)(void *context), void *context)
 {
     must(!stream->is_closing);
-    if (may_send(stream) && stream->waiting.count > 0) {
-        uv_buf_t *pieces = sending_begin(stream);
-
-        offer(stream, pieces,
-              (unsigned)stream->sending.count); /* What does not go now does not go. */
-        free(pieces);
-    }
+    stream_say_goodbye(stream);
     stream->is_closing = true;
     stream->closed = closed;
     stream->closed_context = context;
     uv_close((uv_handle_t *)&stream->tcp, handle_closed);
     uv_close((uv_handle_t *)&stream->idle, handle_closed);
-    uv_close((uv_handle_t *)&stream->connect_timer, handle_closed);
+    uv_close((uv_handle_t *)&stream->timer, handle_closed);
 }
 
 /* Whether len more bytes may be queued: 0, or -ENOBUFS. */
@@ -440,7 +563,7 @@ int stream_write_buffer(struct stream *stream, struct buffer *buffer)
 
 size_t stream_queued(const struct stream *stream)
 {
-    return stream->waiting.bytes + stream->sending.bytes;
+    return stream->waiting.bytes + stream->sending_owned;
 }
 
 void stream_ask(struct stream *stream)
@@ -455,4 +578,21 @@ void stream_ask(struct stream *stream)
 const struct sockaddr_storage *stream_peer(const struct stream *stream)
 {
     return &stream->peer;
+}
+
+enum tls_protocol stream_protocol(const struct stream *stream)
+{
+    return stream->tls && stream->is_open ? tls_protocol(stream->tls) : TLS_NONE;
+}
+
+const struct identity *stream_identity(const struct stream *stream)
+{
+    return stream->tls && stream->is_open ? tls_peer(stream->tls) : NULL;
+}
+
+const char *stream_error(const struct stream *stream, int reason)
+{
+    const char *text = stream->tls ? tls_reason(stream->tls) : "";
+
+    return text[0] ? text : uv_strerror(reason);
 }

@@ -1,6 +1,6 @@
 /*
  * One connection that carries bytes, and the listener that accepts such. Everything that
- * talks to another process goes through here; this is where TLS takes its place.
+ * talks to another process goes through here; with TLS below it or without.
  *
  * All of it belongs to one uv loop and its thread. The owner is called back from the loop only,
  * never from inside a call of its own, and may call anything here, stream_close() too, from any
@@ -23,6 +23,7 @@
 #include <uv.h>
 
 #include "proto/base/bytes.h"
+#include "server/net/tls.h"
 
 struct stream;
 struct listener;
@@ -35,28 +36,34 @@ enum {
 
 /* Who is told. `received` and `ended` are needed, the others may be NULL. */
 struct stream_owner {
-    void (*opened)(void *context);                       /* stream_connect() succeeded. */
+    /* stream_connect() succeeded; with TLS, of an accepted one too: the handshake is complete. */
+    void (*opened)(void *context);
     void (*received)(void *context, struct bytes bytes); /* Borrows. Never empty. */
     void (*writable)(void *context);                     /* See stream_ask(). */
 
-    /* The connection is over. reason: -ECONNRESET, -ECONNREFUSED, -ETIMEDOUT (connecting took
-     * too long, or the peer fell silent), any other -errno, or STREAM_EOF. */
+    /* The connection is over. reason: -ECONNRESET, -ECONNREFUSED, -ETIMEDOUT (connecting or the
+     * handshake took too long, or the peer fell silent), any other -errno, or STREAM_EOF. With TLS
+     * also -EACCES, one of the two may not take part, and -EPROTO: stream_error() says more. */
     void (*ended)(void *context, int reason);
     void *context;
 };
 
 enum {
-    STREAM_EOF = UV_EOF, /* The peer closed in an orderly way. Negative, beside every errno. */
+    /* The peer closed in an orderly way. Negative, beside every errno. Whoever has the wire can
+     * forge it, under TLS too: what is sent through here says itself where it ends. */
+    STREAM_EOF = UV_EOF,
 };
 
 struct stream_connect_config {
     const struct sockaddr_storage *to;     /* Copies. */
     const struct sockaddr_storage *source; /* Local address to leave from (port 0), or NULL. */
-    uint64_t timeout_ms;                   /* For connecting; 0: STREAM_DEAD_MS. */
-    struct stream_owner owner;             /* Copies. */
+    uint64_t timeout_ms;        /* For connecting, the handshake included; 0: STREAM_DEAD_MS. */
+    const struct tls_dial *tls; /* Copies, but for its identity's life. NULL: plain. */
+    struct stream_owner owner;  /* Copies. */
 };
 
-/* Begin to connect. Gives *out. What is written before `opened` is sent after it. */
+/* Begin to connect. Gives *out. What is written before `opened` is sent after it. The identity is
+ * as of this call, and has to live until `opened` or `ended`. */
 int stream_connect(uv_loop_t *loop, const struct stream_connect_config *config,
                    struct stream **out);
 
@@ -90,14 +97,25 @@ void stream_ask(struct stream *stream);
 /* The other end: as given to stream_connect(), or who was accepted. Borrowed from the stream. */
 const struct sockaddr_storage *stream_peer(const struct stream *stream);
 
+/* What is spoken, and who the other end is, from `opened` on: TLS_NONE and NULL without TLS, and
+ * NULL if it showed no certificate. Borrowed from the stream. */
+enum tls_protocol stream_protocol(const struct stream *stream);
+const struct identity *stream_identity(const struct stream *stream);
+
+/* The reason of `ended` in words for the log: what was wrong with a certificate, or the system's
+ * text. Borrowed from the stream. */
+const char *stream_error(const struct stream *stream, int reason);
+
 /* For listener.c: take the next connection from a listening handle. Gives *out; gone is called
- * when its memory is returned. */
-int stream_accept(uv_tcp_t *listening, void (*gone)(void *context), void *context,
-                  struct stream **out);
+ * when its memory is returned. tls: who answers, NULL for plain. */
+int stream_accept(uv_tcp_t *listening, struct tls_identity *tls, uint64_t handshake_ms,
+                  void (*gone)(void *context), void *context, struct stream **out);
 
 struct listener_config {
     const struct sockaddr_storage *at; /* Copies. Port 0: the kernel chooses. */
-    unsigned connections_max;          /* Open at a time; whoever comes beyond is closed at once. */
+    struct tls_identity *tls; /* Who answers; as long as the listener is open. NULL: plain. */
+    uint64_t handshake_ms;    /* A handshake may take; 0: TLS_HANDSHAKE_MS. */
+    unsigned connections_max; /* Open at a time; whoever comes beyond is closed at once. */
     void (*accepted)(void *context, struct stream *stream); /* Gives. Own or close it. */
     void *context;
 };
