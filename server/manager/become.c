@@ -47,6 +47,7 @@ static int recover(const struct manager_options *options, struct env *env, const
         r = txn_commit(steal(txn));
     if (r < 0)
         return failed_at("cannot recover", options->dir, r);
+    log_setup(self->member.name, LOG_INFO);
     log_info("manager.recovered id=%" PRIu64 " name=%s index=%" PRIu64, self->member.id,
              self->member.name, index);
     printf("The manager %s is the only one of its cluster now, with all that it has, up to index "
