@@ -1,5 +1,6 @@
 #include "proto/validate.h"
 
+#include "proto/operator.pb-c.h"
 #include "proto/validate_check.h"
 
 static const struct {
@@ -29,6 +30,20 @@ static const struct {
     OPERATION(delete_service),
     OPERATION(list_container_instances),
     OPERATION(describe_container_instances),
+#undef OPERATION
+#define OPERATION(name)                                                                            \
+    {                                                                                              \
+        &operator__##name##_request__descriptor, validate_##name                                   \
+    }
+    OPERATION(list_managers),
+    OPERATION(remove_manager),
+    OPERATION(transfer_leadership),
+    OPERATION(promote_manager),
+    OPERATION(demote_manager),
+    OPERATION(create_token),
+    OPERATION(rotate_token),
+    OPERATION(revoke_token),
+    OPERATION(list_tokens),
 #undef OPERATION
 };
 

@@ -14,6 +14,6 @@ enum validate_outcome {
     VALIDATE_REFUSED = 1,
 };
 
-/* Check the request of an ECS operation, told by its type. Returns VALIDATE_REFUSED and gives
- * *out_problem, the first one found, with ECS's code and manner. */
+/* Check the request of an ECS operation, or of the operator's, told by its type. Returns
+ * VALIDATE_REFUSED and gives *out_problem, the first one found, with ECS's code and manner. */
 int validate_request(const ProtobufCMessage *request, Command__Problem **out_problem);

@@ -87,3 +87,13 @@ validate_operation validate_list_services;
 validate_operation validate_delete_service;
 validate_operation validate_list_container_instances;
 validate_operation validate_describe_container_instances;
+
+validate_operation validate_list_managers;
+validate_operation validate_remove_manager;
+validate_operation validate_transfer_leadership;
+validate_operation validate_promote_manager;
+validate_operation validate_demote_manager;
+validate_operation validate_create_token;
+validate_operation validate_rotate_token;
+validate_operation validate_revoke_token;
+validate_operation validate_list_tokens;

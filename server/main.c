@@ -26,6 +26,8 @@ static const struct verb verbs[] = {
     {"worker", "--dir DIR --name NAME …", "run a worker", worker_main},
     {"lab", "VERB …", "a laboratory: a cluster on this machine, to break", lab_main},
     {"status", "[--endpoint URL]", "who leads, and how far the managers are", status_main},
+    {"managers", "VERB …", "the managers: list, remove, promote, demote, transfer", managers_main},
+    {"token", "VERB …", "what newcomers join with: create, rotate, revoke, list", token_main},
     {"logs", "TASK", "what a task's containers wrote", logs_main},
     {"storage", "check DIR", "what a manager keeps on its disk", storage_main},
     {"shim", NULL, NULL, shim_main},

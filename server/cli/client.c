@@ -13,6 +13,7 @@
 #include "proto/base/err.h"
 #include "server/cli/answer.h"
 #include "server/net/address.h"
+#include "server/net/local.h"
 
 enum { READ_BYTES = 16 << 10 };
 
@@ -118,11 +119,27 @@ static int receive_answer(const struct connection *connection, struct answer *an
     }
 }
 
+static int ask(const struct connection *connection, struct bytes request, struct client_answer *out)
+{
+    scope(answer_fini) struct answer answer = {0};
+    int r = send_all(connection, request);
+
+    if (r < 0)
+        return err_up(r);
+    r = receive_answer(connection, &answer);
+    if (r < 0)
+        return err_up(r);
+    r = answer_json(&answer, &out->body);
+    if (r < 0)
+        return err_up(r);
+    out->status = answer.status;
+    return 0;
+}
+
 static int exchange(const char *host, struct bytes request, unsigned timeout_ms,
                     struct client_answer *out)
 {
     scope(connection_fini) struct connection connection = {-1, now_ms() + timeout_ms};
-    scope(answer_fini) struct answer answer = {0};
     struct sockaddr_storage to;
     int r = address_parse(host, &to, NULL);
 
@@ -131,17 +148,7 @@ static int exchange(const char *host, struct bytes request, unsigned timeout_ms,
     r = dial(&connection, &to);
     if (r < 0)
         return err_up(r);
-    r = send_all(&connection, request);
-    if (r < 0)
-        return err_up(r);
-    r = receive_answer(&connection, &answer);
-    if (r < 0)
-        return err_up(r);
-    r = answer_json(&answer, &out->body);
-    if (r < 0)
-        return err_up(r);
-    out->status = answer.status;
-    return 0;
+    return err_up(ask(&connection, request, out));
 }
 
 /* HOST:PORT of http://HOST:PORT or http://HOST:PORT/, in *out. */
@@ -213,6 +220,26 @@ int client_ecs(const char *endpoint, const char *action, const json_t *request, 
     }
     free(body);
     return err_up(r);
+}
+
+int client_operator(const char *dir, const char *action, const json_t *request, unsigned timeout_ms,
+                    struct client_answer *out)
+{
+    scope(connection_fini) struct connection connection = {-1, now_ms() + timeout_ms};
+    scope(buffer_fini) struct buffer bytes = {0};
+    char *body = json_dumps(request, JSON_COMPACT);
+    int r;
+
+    buffer_append_format(&bytes,
+                         "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                         "Content-Type: application/x-amz-json-1.1\r\n"
+                         "X-Amz-Target: Cais.%s\r\nContent-Length: %zu\r\n\r\n%s",
+                         action, strlen(body), body);
+    free(body);
+    r = local_dial(dir, OPERATOR_SOCKET, &connection.fd);
+    if (r < 0)
+        return err_up(r);
+    return err_up(ask(&connection, (struct bytes){bytes.base, bytes.len}, out));
 }
 
 const char *client_reason(int r)

@@ -21,5 +21,10 @@ int client_get(const char *endpoint, const char *path, unsigned timeout_ms,
 int client_ecs(const char *endpoint, const char *action, const json_t *request, unsigned timeout_ms,
                struct client_answer *out);
 
+/* An action of the operator's (proto/operator.proto), asked of the manager of this directory
+ * through its socket. -ENOENT, -ECONNREFUSED: none runs there. Borrows the request. */
+int client_operator(const char *dir, const char *action, const json_t *request, unsigned timeout_ms,
+                    struct client_answer *out);
+
 /* A failure as a sentence for the user; static. */
 const char *client_reason(int r);

@@ -11,3 +11,9 @@ int logs_main(int argc, char **argv);
 
 /* `cais storage VERB`: what a manager keeps on its disk. */
 int storage_main(int argc, char **argv);
+
+/* `cais managers VERB`: who the managers are; remove, promote, demote; who leads. */
+int managers_main(int argc, char **argv);
+
+/* `cais token VERB`: what newcomers join with. */
+int token_main(int argc, char **argv);

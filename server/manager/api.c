@@ -26,11 +26,14 @@
 #include "proto/limits.h"
 #include "proto/message.h"
 #include "server/manager/api_internal.h"
+#include "server/net/local.h"
 #include "server/net/log.h"
 
 enum {
     THREADS = 2,
     BACKLOG = 1024,
+    OPERATOR_BACKLOG = 16,
+    OPERATOR_CONNECTIONS = 32,
     LOG_CHARS = 300,
     SWALLOWED_BODIES = 8, /* Times LIMIT_BODY_BYTES: read on that far, so that 413 is heard. */
 };
@@ -75,6 +78,7 @@ void waiting_free(struct waiting *waiting)
     message_free(waiting->request);
     message_free(waiting->response);
     problem_free(waiting->problem);
+    explicit_bzero(waiting->secret, sizeof waiting->secret);
     if (waiting->call.result)
         command__command_result__free_unpacked(waiting->call.result, NULL);
     free(waiting);
@@ -100,11 +104,15 @@ static void waiting_done(struct call *call)
     api_release(api);
 }
 
-bool exchange_submit(struct exchange *exchange, ProtobufCMessage *request, bool stale)
+bool exchange_submit(struct exchange *exchange, ProtobufCMessage *request, bool stale,
+                     const char *secret)
 {
     struct api *api = exchange->api;
     struct waiting *waiting = mem_new(struct waiting);
     bool closing;
+
+    if (secret)
+        memcpy(waiting->secret, secret, sizeof waiting->secret);
 
     waiting->api = api;
     waiting->exchange = exchange;
@@ -303,6 +311,24 @@ static int listen_on(const struct sockaddr *address, int *out)
     return 0;
 }
 
+/* One thread is enough for the operator, who has no address to count connections by. */
+static int start_operator(struct api *api)
+{
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    int fd = -1;
+    int r = local_listen(api->config.operator_dir, OPERATOR_SOCKET, OPERATOR_BACKLOG, &fd);
+
+    if (r < 0)
+        return err_up(r);
+    api->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_library_message, api,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, OPERATOR_CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, LIMIT_API_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)LIMIT_API_HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, exchange_ended, NULL,
+        MHD_OPTION_END);
+    return api->daemon ? 0 : err_new(-ENOMEM);
+}
+
 static int start(struct api *api)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -348,7 +374,7 @@ int api_open(const struct api_config *config, struct api **out)
     pthread_mutex_init(&api->lock, NULL);
     r = seed(&api->rng);
     if (r == 0)
-        r = start(api);
+        r = config->listen ? start(api) : start_operator(api);
     if (r < 0) {
         api_free(api);
         return err_up(r);
@@ -363,6 +389,8 @@ void api_close(struct api *api)
         return;
     cut_loose_all(api);
     MHD_stop_daemon(api->daemon);
+    if (!api->config.listen)
+        local_remove(api->config.operator_dir, OPERATOR_SOCKET);
     api_release(api);
 }
 

@@ -7,6 +7,10 @@
  * API; GET /cais/status and GET /metrics tell how this manager is, from its own state, also when
  * there is no leader.
  *
+ * The same code serves the operator's socket, DIR/operator.sock: there the actions of
+ * proto/operator.proto are known too, as X-Amz-Target: Cais.NAME, and nobody has to sign, since the
+ * file's mode says who may. On the API's own port they are unknown operations.
+ *
  * Authorization headers must be well-formed SigV4 (api_sigv4.h), but no signature is verified yet.
  */
 #pragma once
@@ -30,7 +34,8 @@ struct core_door {
 struct api_config {
     struct core_door door;
     struct env *env;               /* The tables: read only. */
-    const struct sockaddr *listen; /* IPv4 or IPv6; port 0 takes any free one. */
+    const struct sockaddr *listen; /* IPv4 or IPv6; port 0 takes any free one. Or NULL: */
+    const char *operator_dir;      /* the operator's socket in this directory instead. */
     const char *name;              /* Of this manager, and its zone. */
     const char *zone;
 };

@@ -9,24 +9,31 @@
 #include "proto/json.h"
 #include "proto/limits.h"
 #include "proto/message.h"
+#include "proto/operator.pb-c.h"
 #include "proto/validate.h"
 #include "server/manager/api_internal.h"
 #include "server/manager/api_sigv4.h"
 #include "server/net/log.h"
 
-#define TARGET_PREFIX "AmazonEC2ContainerServiceV20141113."
-#define CONTENT_TYPE  "application/x-amz-json-1.1"
+#define TARGET_PREFIX   "AmazonEC2ContainerServiceV20141113."
+#define OPERATOR_PREFIX "Cais."
+#define CONTENT_TYPE    "application/x-amz-json-1.1"
 
 const struct action actions[] = {
 #define READ(Name, name)                                                                           \
     {                                                                                              \
 #Name, &ecs__##name##_request__descriptor, &ecs__##name##_response__descriptor, false,     \
-            render_##name                                                                          \
+            render_##name, false, NULL                                                             \
     }
 #define WRITE(Name, name)                                                                          \
     {                                                                                              \
 #Name, &ecs__##name##_request__descriptor, &ecs__##name##_response__descriptor, true,      \
-            render_##name                                                                          \
+            render_##name, false, NULL                                                             \
+    }
+#define OPERATORS(Name, name, write, render, prepare)                                              \
+    {                                                                                              \
+#Name, &operator__##name##_request__descriptor, &operator__##name##_response__descriptor,  \
+            write, render, true, prepare                                                           \
     }
     WRITE(CreateCluster, create_cluster),
     READ(DescribeClusters, describe_clusters),
@@ -47,6 +54,15 @@ const struct action actions[] = {
     WRITE(DeleteService, delete_service),
     READ(ListContainerInstances, list_container_instances),
     READ(DescribeContainerInstances, describe_container_instances),
+    OPERATORS(ListManagers, list_managers, true, render_managed, NULL),
+    OPERATORS(RemoveManager, remove_manager, true, render_managed, NULL),
+    OPERATORS(TransferLeadership, transfer_leadership, true, render_managed, NULL),
+    OPERATORS(PromoteManager, promote_manager, true, render_managed, NULL),
+    OPERATORS(DemoteManager, demote_manager, true, render_managed, NULL),
+    OPERATORS(CreateToken, create_token, true, render_create_token, prepare_create_token),
+    OPERATORS(RotateToken, rotate_token, true, render_rotate_token, prepare_rotate_token),
+    OPERATORS(RevokeToken, revoke_token, true, render_revoke_token, NULL),
+    OPERATORS(ListTokens, list_tokens, false, render_list_tokens, NULL),
 };
 const size_t action_count = sizeof actions / sizeof actions[0];
 
@@ -55,15 +71,23 @@ static const char *header(const struct exchange *exchange, const char *name)
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
+static bool is_operators(const struct exchange *exchange)
+{
+    return !exchange->api->config.listen;
+}
+
 static const struct action *action_asked(const struct exchange *exchange)
 {
     const char *target = header(exchange, "X-Amz-Target");
-    const size_t prefix = strlen(TARGET_PREFIX);
+    bool operators = is_operators(exchange) && target &&
+                     strncmp(target, OPERATOR_PREFIX, strlen(OPERATOR_PREFIX)) == 0;
+    const char *prefix = operators ? OPERATOR_PREFIX : TARGET_PREFIX;
 
-    if (!target || strncmp(target, TARGET_PREFIX, prefix) != 0)
+    if (!target || strncmp(target, prefix, strlen(prefix)) != 0)
         return NULL;
     for (size_t i = 0; i < action_count; i++) {
-        if (strcmp(actions[i].name, target + prefix) == 0)
+        if (actions[i].operators == operators &&
+            strcmp(actions[i].name, target + strlen(prefix)) == 0)
             return &actions[i];
     }
     return NULL;
@@ -87,8 +111,12 @@ static bool refuses_caller(struct exchange *exchange, enum MHD_Result *out)
     const char *date = header(exchange, "X-Amz-Date");
     char why[SIGV4_WHY_CHARS];
     struct sigv4 parts;
-    int r = sigv4_parse(header(exchange, MHD_HTTP_HEADER_AUTHORIZATION),
-                        date ? date : header(exchange, MHD_HTTP_HEADER_DATE), &parts, why);
+    int r;
+
+    if (is_operators(exchange))
+        return false;
+    r = sigv4_parse(header(exchange, MHD_HTTP_HEADER_AUTHORIZATION),
+                    date ? date : header(exchange, MHD_HTTP_HEADER_DATE), &parts, why);
 
     if (r == 0)
         return false;
@@ -101,14 +129,19 @@ static bool refuses_caller(struct exchange *exchange, enum MHD_Result *out)
 }
 
 /* The body as a valid request, or the problem with it. */
-static int read_request(const struct exchange *exchange, ProtobufCMessage **out,
-                        Command__Problem **out_problem)
+static int read_request(const struct exchange *exchange, char secret[TOKEN_SECRET_TEXT],
+                        ProtobufCMessage **out, Command__Problem **out_problem)
 {
     scope(message_free) ProtobufCMessage *request = NULL;
     struct bytes body = {exchange->body.base, exchange->body.len};
 
     if (json_parse(exchange->action->request, body, &request, out_problem) == JSON_REFUSED)
         return RENDER_PROBLEM;
+    if (exchange->action->prepare && exchange->action->prepare(request, secret) < 0) {
+        *out_problem = problem_new(COMMAND__ERROR_CODE__ERROR_SERVER,
+                                   "The kernel of this manager gives no random bytes.");
+        return RENDER_PROBLEM;
+    }
     if (validate_request(request, out_problem) == VALIDATE_REFUSED)
         return RENDER_PROBLEM;
     *out = steal(request);
@@ -126,7 +159,9 @@ enum MHD_Result exchange_begin(struct exchange *exchange)
 {
     scope(problem_free) Command__Problem *problem = NULL;
     ProtobufCMessage *request = NULL;
+    char secret[TOKEN_SECRET_TEXT] = "";
     enum MHD_Result result;
+    bool submitted;
 
     if (exchange->body_seen > LIMIT_BODY_BYTES)
         return answer_http(exchange, MHD_HTTP_CONTENT_TOO_LARGE, "RequestEntityTooLargeException",
@@ -140,11 +175,11 @@ enum MHD_Result exchange_begin(struct exchange *exchange)
                               "The requested operation is not recognized by the service.");
     if (refuses_caller(exchange, &result))
         return result;
-    if (read_request(exchange, &request, &problem) == RENDER_PROBLEM)
+    if (read_request(exchange, secret, &request, &problem) == RENDER_PROBLEM)
         return answer_problem(exchange, problem);
-    if (!exchange_submit(exchange, request, wants_stale(exchange)))
-        return MHD_NO; /* Closing. */
-    return MHD_YES;
+    submitted = exchange_submit(exchange, request, wants_stale(exchange), secret);
+    explicit_bzero(secret, sizeof secret);
+    return submitted ? MHD_YES : MHD_NO; /* No: closing. */
 }
 
 /* ---- the way back */
@@ -177,7 +212,8 @@ static int render_in(struct render *render, const struct action *action)
 static void render_from(struct waiting *waiting, const Command__CommandResult *result,
                         struct txn *txn)
 {
-    struct render render = {.request = waiting->request, .result = result, .txn = txn};
+    struct render render = {
+        .request = waiting->request, .result = result, .secret = waiting->secret, .txn = txn};
 
     waiting->response = message_new(waiting->action->response);
     render.response = waiting->response;

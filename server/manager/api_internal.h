@@ -20,14 +20,18 @@
 #include "proto/problem.h"
 #include "server/manager/api.h"
 #include "server/manager/api_render.h"
+#include "server/manager/tokens.h"
 
-/* One operation of ECS. */
+/* One operation of ECS, or of the operator's. */
 struct action {
     const char *name;
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
     bool write;
     int (*render)(struct render *render); /* Outcomes: enum render_outcome. */
+    bool operators;                       /* Only on the operator's socket, under Cais. */
+    /* Before validation: what the manager itself puts into the request. NULL: nothing. */
+    int (*prepare)(ProtobufCMessage *request, char secret[TOKEN_SECRET_TEXT]);
 };
 
 extern const struct action actions[];
@@ -61,6 +65,7 @@ struct waiting {
     int rendered;               /* As action.render, when the response is there. */
     ProtobufCMessage *response; /* Owned, as is the problem. */
     Command__Problem *problem;
+    char secret[TOKEN_SECRET_TEXT]; /* Of the token it makes: only its answer tells it. */
 };
 
 enum exchange_state {
@@ -107,5 +112,6 @@ enum MHD_Result answer_status(struct exchange *exchange);
 enum MHD_Result answer_metrics(struct exchange *exchange);
 
 /* api.c: hand a call to the core and suspend; takes request. False: closing, nothing was done and
- * the request is freed. */
-bool exchange_submit(struct exchange *exchange, ProtobufCMessage *request, bool stale);
+ * the request is freed. secret (NULL: none) is TOKEN_SECRET_TEXT long; copied. */
+bool exchange_submit(struct exchange *exchange, ProtobufCMessage *request, bool stale,
+                     const char *secret);

@@ -25,6 +25,7 @@ struct render {
     const State__Settings *settings;
     const void *request;                  /* Of the operation's own type. */
     const Command__CommandResult *result; /* Of a write; otherwise NULL. */
+    const char *secret;                   /* Of a token that was made; otherwise "". */
     void *response;                       /* Of the operation's own type, all absent. */
     Command__Problem *problem;
     State__TaskDefinition *definition; /* The one read last: tasks of a page mostly share theirs. */
@@ -158,3 +159,13 @@ int render_list_services(struct render *render);
 int render_delete_service(struct render *render);
 int render_list_container_instances(struct render *render);
 int render_describe_container_instances(struct render *render);
+
+/* ---- the operator's (api_operator.c) */
+
+int render_managed(struct render *render); /* What the leader answered, as it is. */
+int render_create_token(struct render *render);
+int render_rotate_token(struct render *render);
+int render_revoke_token(struct render *render);
+int render_list_tokens(struct render *render);
+int prepare_create_token(ProtobufCMessage *request, char *secret);
+int prepare_rotate_token(ProtobufCMessage *request, char *secret);

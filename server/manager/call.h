@@ -30,7 +30,7 @@ enum call_outcome {
 
 struct call {
     struct list link;                /* The core's while submitted. */
-    const char *action;              /* ECS operation name, static. */
+    const char *action;              /* Of ECS or of operator.proto, static. */
     bool write;                      /* Proposes a command; otherwise confirms a read. */
     bool stale;                      /* A read of this manager's own state is enough. */
     const ProtobufCMessage *request; /* Borrowed until done. Writes only. */
@@ -48,6 +48,8 @@ struct call {
     uint64_t to;     /* Who that is. */
     uint64_t index;  /* Applied this far: answer. */
     uint64_t deadline_ms;
+    uint64_t term;  /* In which a change of members began. */
+    bool transfers; /* Waits for another to lead. */
 };
 
 /* Submit from any thread. Borrows the call until done. */

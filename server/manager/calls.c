@@ -17,10 +17,12 @@
 #include "proto/validate.h"
 #include "server/manager/command_build.h"
 #include "server/manager/core_internal.h"
+#include "server/manager/manage.h"
 
 enum {
     CHECK_EVERY_MS = 100,  /* Deadlines are looked at this often. */
     FORWARD_PAUSE_MS = 20, /* After "I do not lead". */
+    RECALL_PAUSE_MS = 500, /* For a manager that led to say what became of a call. */
 };
 
 /* A call of another manager. */
@@ -150,6 +152,8 @@ static int propose_call(struct core *core, struct call *call)
 
     if (strcmp(call->action, "RunTask") == 0)
         return err_up(propose_run_task(core, call));
+    if (manage_request(call->action))
+        return err_up(manage_begin(core, call));
     if (command_build(call->action, call->request, &stamp, &command) < 0) {
         call_finish(core, call, CALL_NO_LEADER); /* Of a newer manager than this one. */
         return 0;
@@ -295,6 +299,8 @@ static bool unpack_forward(const Peer__Forward *body, struct remote_call *remote
         return true; /* A read. */
     type = command_request(body->action);
     if (!type)
+        type = manage_request(body->action);
+    if (!type)
         return false;
     remote->request = protobuf_c_message_unpack(type, NULL, body->request.len, body->request.data);
     remote->call.request = remote->request;
@@ -357,6 +363,24 @@ void calls_receive(struct core *core, const Peer__PeerFrame *frame)
         receive_forwarded(core, frame->from, frame->forwarded);
 }
 
+/* It does not lead any more. A read may be asked again; of a write it says itself what became of
+ * it, also when it has handed leadership on, but is waited for only so long. */
+static void hurry(struct core *core, uint64_t from)
+{
+    list_each (link, &core->forwarded) {
+        struct call *call = list_entry(link, struct call, link);
+
+        if (call->to != from)
+            continue;
+        if (!call->write) {
+            list_remove(link);
+            list_append(&core->parked, &call->link);
+        } else if (call->deadline_ms > core->now_ms + RECALL_PAUSE_MS) {
+            call->deadline_ms = core->now_ms + RECALL_PAUSE_MS;
+        }
+    }
+}
+
 /* The leader they went to will not answer: a read may be asked again, a write may have been done.
  */
 static void recall(struct core *core, uint64_t from)
@@ -384,7 +408,7 @@ void calls_leadership(struct core *core)
     uint64_t leader = raft_node_leader(core->raft);
 
     if (leader != core->known_leader && core->known_leader != 0)
-        recall(core, core->known_leader);
+        hurry(core, core->known_leader);
     core->known_leader = leader;
     if (!core->ready)
         drop_rounds(core);
@@ -404,6 +428,8 @@ static int route(struct core *core)
 
         if (!core->ready && !may_forward)
             continue;
+        if (call->write && raft_node_transferring(core->raft))
+            continue; /* The next leader's. */
         list_remove(link);
         if (may_forward)
             forward(core, call, leader);
@@ -472,6 +498,7 @@ static void expire(struct core *core)
         expire_list(core, &list_entry(link, struct read_round, link)->calls, false);
     expire_list(core, &core->forwarded, true);
     expire_list(core, &core->applying, true);
+    expire_list(core, &core->managing, true);
     expire_proposed(core);
 }
 
@@ -486,6 +513,7 @@ int calls_turn(struct core *core)
         return err_up(r);
     check_rounds(core);
     check_applying(core);
+    manage_turn(core);
     expire(core);
     return 0;
 }
@@ -518,4 +546,5 @@ void calls_stop(struct core *core)
     stop_list(core, &core->reading, CALL_NO_LEADER);
     stop_list(core, &core->forwarded, CALL_UNKNOWN);
     stop_list(core, &core->applying, CALL_UNKNOWN);
+    stop_list(core, &core->managing, CALL_UNKNOWN);
 }

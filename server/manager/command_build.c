@@ -8,6 +8,11 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/limits.h"
+#include "proto/message.h"
+#include "proto/operator.pb-c.h"
+
+#define DEFAULT_TOKEN_TTL_MS (UINT64_C(24) * 60 * 60 * 1000)
 
 /* A message is data all the way down, so the copy of a request is what its packed form says. */
 ProtobufCMessage *command_copy(const ProtobufCMessage *message)
@@ -134,6 +139,67 @@ static void delete_service(Command__Command *out, ProtobufCMessage *copy, struct
     out->delete_service->event_id = uuid(rng);
 }
 
+/* The operator's. Form was checked: proto/validate_operator.c. */
+
+static uint32_t token_id(const char *text)
+{
+    return (uint32_t)strtoul(text, NULL, 16);
+}
+
+static Command__CreateToken *token_body(const char *id, const char *digest, bool has_ttl,
+                                        int64_t ttl_s)
+{
+    Command__CreateToken *body = mem_new(Command__CreateToken);
+
+    command__create_token__init(body);
+    body->id = token_id(id);
+    body->role = STATE__TOKEN_ROLE__TOKEN_MANAGER;
+    body->ttl_ms = has_ttl ? (uint64_t)ttl_s * 1000 : DEFAULT_TOKEN_TTL_MS;
+    body->secret_digest.len = SHA256_DIGEST_LENGTH;
+    body->secret_digest.data = mem_zeroed(1, SHA256_DIGEST_LENGTH);
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++) {
+        char byte[3] = {digest[2 * i], digest[2 * i + 1], '\0'};
+
+        body->secret_digest.data[i] = (uint8_t)strtoul(byte, NULL, 16);
+    }
+    return body;
+}
+
+static void create_token(Command__Command *out, ProtobufCMessage *copy, struct rng *rng)
+{
+    const Operator__CreateTokenRequest *request = (const Operator__CreateTokenRequest *)copy;
+
+    (void)rng;
+    out->body_case = COMMAND__COMMAND__BODY_CREATE_TOKEN;
+    out->create_token = token_body(request->id, request->secret_digest, request->has_ttl_seconds,
+                                   request->ttl_seconds);
+    message_free(copy);
+}
+
+static void rotate_token(Command__Command *out, ProtobufCMessage *copy, struct rng *rng)
+{
+    const Operator__RotateTokenRequest *request = (const Operator__RotateTokenRequest *)copy;
+
+    (void)rng;
+    out->body_case = COMMAND__COMMAND__BODY_CREATE_TOKEN;
+    out->create_token = token_body(request->id, request->secret_digest, request->has_ttl_seconds,
+                                   request->ttl_seconds);
+    out->create_token->revoke_older = true;
+    message_free(copy);
+}
+
+static void revoke_token(Command__Command *out, ProtobufCMessage *copy, struct rng *rng)
+{
+    const Operator__RevokeTokenRequest *request = (const Operator__RevokeTokenRequest *)copy;
+
+    (void)rng;
+    out->body_case = COMMAND__COMMAND__BODY_REVOKE_TOKEN;
+    out->revoke_token = mem_new(Command__RevokeToken);
+    command__revoke_token__init(out->revoke_token);
+    out->revoke_token->id = token_id(request->id);
+    message_free(copy);
+}
+
 static const struct kind {
     const char *action;
     const ProtobufCMessageDescriptor *request;
@@ -149,6 +215,9 @@ static const struct kind {
     {"CreateService", &ecs__create_service_request__descriptor, create_service},
     {"UpdateService", &ecs__update_service_request__descriptor, update_service},
     {"DeleteService", &ecs__delete_service_request__descriptor, delete_service},
+    {"CreateToken", &operator__create_token_request__descriptor, create_token},
+    {"RotateToken", &operator__rotate_token_request__descriptor, rotate_token},
+    {"RevokeToken", &operator__revoke_token_request__descriptor, revoke_token},
 };
 
 static const struct kind *kind_of(const char *action)

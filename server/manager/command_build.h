@@ -22,8 +22,8 @@ struct stamp {
 int command_build(const char *action, const ProtobufCMessage *request, const struct stamp *stamp,
                   Command__Command **out);
 
-/* The request of an ECS write operation, RunTask among them, by its name; NULL for any other: what
- * a forwarded call is unpacked as. */
+/* The request of an ECS write operation, RunTask among them, or of one of the operator's about
+ * tokens, by its name; NULL for any other: what a forwarded call is unpacked as. */
 const ProtobufCMessageDescriptor *command_request(const char *action);
 
 /* A message of its own with the same content. Gives. */

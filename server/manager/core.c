@@ -445,6 +445,7 @@ static void init_lists(struct core *core)
         &core->finished,    &core->answered,   &core->answered_rpcs, &core->proposing,
         &core->proposed,    &core->parked,     &core->reading,       &core->rounds,
         &core->forwarded,   &core->applying,   &core->newcomers,     &core->admitted,
+        &core->managing,
     };
 
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)

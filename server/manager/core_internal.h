@@ -93,6 +93,7 @@ struct core {
     struct list rounds;    /* Rounds under way. */
     struct list forwarded; /* Calls with the leader. */
     struct list applying;  /* Calls answered once index is applied here. */
+    struct list managing;  /* The operator's, until members or leader have changed (manage.c). */
     size_t call_count;
     uint64_t call_number;
     uint64_t calls_checked_ms; /* When deadlines were last looked at. */
@@ -167,6 +168,10 @@ void call_index_known(struct core *core, const struct call *call, uint64_t index
 /* In the turn: the tables contain this write, which came to result. */
 void call_collect(struct core *core, struct call *call, const Command__CommandResult *result);
 void call_finish(struct core *core, struct call *call, enum call_outcome outcome);
+
+/* ---- manage.c: the operator's calls about managers; the first as a ready leader */
+int manage_begin(struct core *core, struct call *call);
+void manage_turn(struct core *core);
 
 /* ---- dispatch.c: workers */
 int dispatch_take(struct core *core, struct list *arrived);

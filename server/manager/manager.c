@@ -53,6 +53,7 @@ struct manager {
     struct core *core;
     struct peers *peers;
     struct api *api;
+    struct api *operators;
     struct rpc_server *rpc;
 
     bool due;
@@ -388,6 +389,19 @@ static int open_api(struct manager *manager)
     return err_up(api_open(&config, &manager->api));
 }
 
+static int open_operators(struct manager *manager)
+{
+    const struct api_config config = {
+        .door = {manager->core, core_submit, core_status},
+        .env = manager->env,
+        .operator_dir = manager->options.dir,
+        .name = manager->options.name,
+        .zone = manager->options.zone,
+    };
+
+    return err_up(api_open(&config, &manager->operators));
+}
+
 /* Say which step failed, in the words of the one who has to mend it. */
 static int failed(const char *what, const char *where, int r)
 {
@@ -442,6 +456,9 @@ static int open_all(struct manager *manager)
     r = open_api(manager);
     if (r < 0)
         return failed("listen for the API", address_format(&manager->listen_api, where), r);
+    r = open_operators(manager);
+    if (r < 0)
+        return failed("listen for the operator", manager->options.dir, r);
     return 0;
 }
 
@@ -460,6 +477,7 @@ static void close_threads(struct manager *manager)
     if (manager->core)
         core_stop(manager->core);
     api_close(manager->api);
+    api_close(manager->operators);
     rpc_server_close(manager->rpc);
 }
 

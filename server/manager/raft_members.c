@@ -173,7 +173,9 @@ int raft_node_pump_transfer(struct raft_node *node)
         node->transfer.to = 0; /* It lapses. The core gives up by its own clock. */
         return 0;
     }
-    if (node->transfer.sent || raft_node_match(node, node->transfer.to) != node->last_index)
+    /* And only when all is committed, so that no caller is left in doubt. */
+    if (node->transfer.sent || node->commit_index < node->last_index ||
+        raft_node_match(node, node->transfer.to) != node->last_index)
         return 0;
     event.transfer.server_id = node->transfer.to;
     node->transfer.sent = true;

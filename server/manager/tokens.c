@@ -1,9 +1,14 @@
 #include "server/manager/tokens.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "proto/base/err.h"
+#include "proto/base/mem.h"
 #include "storage/tables.h"
 
 void tokens_digest(struct bytes secret, uint8_t out[TOKEN_DIGEST_BYTES])
@@ -36,6 +41,38 @@ int tokens_check(struct txn *txn, uint32_t id, struct bytes secret, State__Token
     r = check(token, secret, role, now_ms);
     state__join_token__free_unpacked(token, NULL);
     return r;
+}
+
+static void put_hex(const uint8_t *bytes, size_t len, char *out)
+{
+    for (size_t i = 0; i < len; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+int tokens_make(uint32_t *out_id, char out_secret[TOKEN_SECRET_TEXT],
+                char out_digest[TOKEN_DIGEST_TEXT])
+{
+    struct {
+        uint8_t secret[TOKEN_SECRET_BYTES];
+        uint32_t id;
+    } fresh;
+    uint8_t digest[TOKEN_DIGEST_BYTES];
+
+    if (getrandom(&fresh, sizeof fresh, 0) != (ssize_t)sizeof fresh)
+        return err_new(-EIO);
+    tokens_digest((struct bytes){fresh.secret, sizeof fresh.secret}, digest);
+    put_hex(fresh.secret, sizeof fresh.secret, out_secret);
+    put_hex(digest, sizeof digest, out_digest);
+    *out_id = fresh.id ? fresh.id : 1;
+    explicit_bzero(&fresh, sizeof fresh);
+    return 0;
+}
+
+char *tokens_text(const State__Settings *settings, const char *role, const char *id,
+                  const char *secret)
+{
+    (void)settings; /* It names no authority yet. */
+    return mem_format("CAIS1-%s-%064d-%s-%s", role, 0, id, secret);
 }
 
 const char *tokens_reason(int outcome)

@@ -14,6 +14,8 @@
 enum {
     TOKEN_SECRET_BYTES = 16,
     TOKEN_DIGEST_BYTES = 32,
+    TOKEN_SECRET_TEXT = 2 * TOKEN_SECRET_BYTES + 1,
+    TOKEN_DIGEST_TEXT = 2 * TOKEN_DIGEST_BYTES + 1,
 };
 
 enum tokens_outcome {
@@ -30,6 +32,16 @@ int tokens_check(struct txn *txn, uint32_t id, struct bytes secret, State__Token
 
 /* Why not, as a sentence for whoever tried; static. */
 const char *tokens_reason(int outcome);
+
+/* A new secret, in hex, and its digest, likewise. -EIO: the kernel gives no random bytes. */
+int tokens_make(uint32_t *out_id, char out_secret[TOKEN_SECRET_TEXT],
+                char out_digest[TOKEN_DIGEST_TEXT]);
+
+/* What the operator hands to the newcomer: CAIS1-ROLE-DIGEST-ID-SECRET. DIGEST is the SHA-256 of
+ * the authority's certificate, by which a newcomer knows whom it talks to; 64 zeroes where a
+ * cluster has none. Gives. */
+char *tokens_text(const State__Settings *settings, const char *role, const char *id,
+                  const char *secret);
 
 /* SHA-256, which is what the tables keep of a secret. */
 void tokens_digest(struct bytes secret, uint8_t out[TOKEN_DIGEST_BYTES]);

@@ -8,6 +8,7 @@
 #include "proto/ecs.pb-c.h"
 #include "proto/json.h"
 #include "proto/message.h"
+#include "proto/operator.pb-c.h"
 #include "proto/problem.h"
 #include "proto/task_definition.h"
 #include "proto/validate.h"
@@ -22,6 +23,9 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &ecs__describe_tasks_request__descriptor,
     &ecs__list_tasks_request__descriptor,
     &ecs__deregister_task_definition_request__descriptor,
+    &operator__create_token_request__descriptor,
+    &operator__revoke_token_request__descriptor,
+    &operator__remove_manager_request__descriptor,
 };
 
 static void measure(Ecs__RegisterTaskDefinitionRequest *spec)
