@@ -1,8 +1,12 @@
 #include "server/manager/tokens.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
 #include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -68,11 +72,29 @@ int tokens_make(uint32_t *out_id, char out_secret[TOKEN_SECRET_TEXT],
     return 0;
 }
 
+/* SHA-256 of the DER of the authority's certificate. False: the cluster has none. */
+static bool digest_authority(const State__Settings *settings, uint8_t out[TOKEN_DIGEST_BYTES])
+{
+    const ProtobufCBinaryData *pem = &settings->ca_certificate;
+    BIO *bio =
+        pem->len > 0 && pem->len <= INT_MAX ? BIO_new_mem_buf(pem->data, (int)pem->len) : NULL;
+    X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    bool done = certificate && X509_digest(certificate, EVP_sha256(), out, NULL) == 1;
+
+    X509_free(certificate);
+    BIO_free(bio);
+    return done;
+}
+
 char *tokens_text(const State__Settings *settings, const char *role, const char *id,
                   const char *secret)
 {
-    (void)settings; /* It names no authority yet. */
-    return mem_format("CAIS1-%s-%064d-%s-%s", role, 0, id, secret);
+    uint8_t digest[TOKEN_DIGEST_BYTES] = {0};
+    char text[TOKEN_DIGEST_TEXT];
+
+    digest_authority(settings, digest);
+    put_hex(digest, sizeof digest, text);
+    return mem_format("CAIS1-%s-%s-%s-%s", role, text, id, secret);
 }
 
 const char *tokens_reason(int outcome)

@@ -54,10 +54,9 @@ def test_a_voter_steps_back_and_comes_again(lab):
     leader = lab.leader()
     one, other = lab.followers()
     assert operate(lab, other, "managers", "demote", one) == f"{one} is a stand-by\n"
-    assert listed(lab, leader)[1][one]["role"] == "standby"
-    assert "has to be promoted" in operate(lab, leader, "managers", "transfer", one, fails=True)
+    # Three voters are wanted, and it lacks nothing: the leader itself makes it vote again, if we do not.
+    wait_until("it votes", lambda: listed(lab, leader)[1][one]["role"] == "voter", 20)
     assert operate(lab, one, "managers", "promote", one) == f"{one} votes\n"
-    assert listed(lab, one)[1][one]["role"] == "voter"
 
 
 def test_tokens_are_made_told_once_rotated_and_revoked(lab):
@@ -69,12 +68,13 @@ def test_tokens_are_made_told_once_rotated_and_revoked(lab):
     secret = texts[0].split("-")[4]
     told = operate(lab, other, "token", "list", "--json")
     assert secret not in told
-    assert {t["id"]: t["status"] for t in json.loads(told)["tokens"]} == dict.fromkeys(ids, "ACTIVE")
+    status = {t["id"]: t["status"] for t in json.loads(told)["tokens"]}  # The bootstrap's own among them.
+    assert [status[i] for i in ids] == ["ACTIVE", "ACTIVE"]
     assert operate(lab, other, "token", "revoke", ids[0]) == f"{ids[0]} is revoked\n"
     new = json.loads(operate(lab, other, "token", "rotate", "manager", "--ttl", "2h", "--json"))["description"]
     assert round(new["expiresAt"] - new["createdAt"]) == 7200
     tokens = {t["id"]: t["status"] for t in json.loads(operate(lab, one, "token", "list", "--json"))["tokens"]}
-    assert tokens == {**dict.fromkeys(ids, "REVOKED"), new["id"]: "ACTIVE"}
+    assert tokens == {**dict.fromkeys(status, "REVOKED"), new["id"]: "ACTIVE"}
     for name in lab.managers():
         kept = b"".join(p.read_bytes() for p in (lab.directory / name).rglob("data.mdb"))
         assert secret.encode() not in kept and bytes.fromhex(secret) not in kept

@@ -1,6 +1,7 @@
 /* Tokens to join with: made, rotated, revoked, forgotten; and whom they let in. */
 #include "proto/limits.h"
 #include "server/manager/tokens.h"
+#include "server/net/token.h"
 #include "tests/unit/apply_world.h"
 
 enum { HOUR_MS = 3600 * 1000 };
@@ -183,6 +184,29 @@ START_TEST(there_are_only_so_many)
 }
 END_TEST
 
+START_TEST(what_is_made_reads_back_and_lets_in)
+{
+    State__Settings settings = STATE__SETTINGS__INIT;
+    char secret[TOKEN_SECRET_TEXT], digest[TOKEN_DIGEST_TEXT], again[TOKEN_DIGEST_TEXT], id_text[9];
+    uint8_t bytes[TOKEN_DIGEST_BYTES];
+    struct token token;
+    uint32_t id;
+    char *text;
+
+    ck_assert_int_eq(tokens_make(&id, secret, digest), 0);
+    ck_assert_uint_ne(id, 0);
+    snprintf(id_text, sizeof id_text, "%08x", id);
+    text = tokens_text(&settings, "manager", id_text, secret);
+    ck_assert_int_eq(token_parse(text, &token), 0);
+    ck_assert_uint_eq(token.id, id);
+    tokens_digest((struct bytes){token.secret, sizeof token.secret}, bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(again + 2 * i, 3, "%02x", bytes[i]);
+    ck_assert_str_eq(again, digest);
+    free(text);
+}
+END_TEST
+
 START_TEST(the_dead_are_forgotten_in_steps)
 {
     create_token(1, ROLE, HOUR_MS, false);
@@ -204,4 +228,4 @@ RUN_TESTS("tokens", a_token_lets_in_until_it_expires, another_secret_id_or_role_
           a_revoked_token_lets_nobody_in, revoking_again_does_not_move_the_time,
           rotating_makes_one_and_revokes_all_older_ones_at_once, what_is_no_token_is_refused,
           an_id_that_is_taken_is_refused_and_revokes_nothing, there_are_only_so_many,
-          the_dead_are_forgotten_in_steps)
+          what_is_made_reads_back_and_lets_in, the_dead_are_forgotten_in_steps)
