@@ -76,6 +76,7 @@ static void finish(struct core *core, struct call *call, const ProtobufCMessage 
         call->result->answer.data = mem_zeroed(1, call->result->answer.len + 1);
         protobuf_c_message_pack(response, call->result->answer.data);
     }
+    call_collect(core, call, call->result);
     call_finish(core, call, CALL_DONE);
 }
 
