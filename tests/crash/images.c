@@ -23,7 +23,6 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
-#include "storage/tables.h"
 #include "tests/crash/disk.h"
 #include "tests/crash/story.h"
 
@@ -121,19 +120,14 @@ static int look(struct env *env, struct story_state *out, char **out_text)
     return r < 0 ? err_up(r) : err_up(story_look(txn, out, out_text));
 }
 
-/* As a manager starts: the directory is made if it is not there. */
 static struct finding open_and_look(const char *dir, const struct promise *promise,
                                     struct env **out_env)
 {
-    char *state_dir = mem_format("%s/state", dir);
     struct story_state state;
     struct finding finding;
     char *text = NULL;
-    int r;
+    int r = story_start(dir, STORY_MAP_BYTES, out_env);
 
-    (void)mkdir(state_dir, 0700);
-    r = env_open(state_dir, STORY_MAP_BYTES, table_names, TABLE_COUNT, out_env);
-    free(state_dir);
     if (r < 0)
         return failed(VERDICT_UNOPENABLE, "open", r, NULL);
     r = look(*out_env, &state, &text);

@@ -5,7 +5,8 @@
  * A state of the storage is told by a digest over all that is promised: term and vote, the
  * entries of the log, what was applied, the configuration, and the tables. A turn is one
  * transaction, so that what is found after a cut is the state after the last turn that was
- * acknowledged, or after the one that was under way: nothing between, and nothing else.
+ * acknowledged, or after the one that was under way: nothing between, and nothing else. To adopt an
+ * image counts as a turn.
  */
 #pragma once
 
@@ -35,6 +36,13 @@ struct story_mark {
     uint32_t turn; /* Counted from 1. */
     struct story_state state;
 };
+
+/* As a manager starts in DIR: DIR/incoming, which is of no use, is removed, DIR/state is made if it
+ * is not there, and opened. Gives *out. */
+int story_start(const char *dir, size_t map_bytes, struct env **out);
+
+/* Remove an environment's directory, if it is there. */
+int story_remove(const char *dir);
 
 /* -EUCLEAN: the log or a table is damaged; *out_text (gives) says how. */
 int story_look(struct txn *txn, struct story_state *out, char **out_text);

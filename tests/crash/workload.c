@@ -1,15 +1,13 @@
 /*
  * A manager's storage at work: `crash_workload DIR SEED TURNS` makes DIR/state and takes turns as
- * the core does, each one transaction with what Raft keeps and what was applied. Says by marks
- * what each turn will have done and when it is durable; record.c, when loaded, notes all of it.
+ * the core does, each one transaction with what Raft keeps and what was applied; now and then an
+ * image is received meanwhile, and adopted. Says by marks what each turn will have done and when it
+ * is durable; record.c, when loaded, notes all of it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/err.h"
@@ -17,7 +15,7 @@
 #include "proto/base/must.h"
 #include "proto/base/rng.h"
 #include "storage/log.h"
-#include "storage/tables.h"
+#include "tests/crash/adoption.h"
 #include "tests/crash/story.h"
 #include "tests/crash/trace.h"
 #include "tests/fuzz/apply_ops.h"
@@ -26,17 +24,21 @@ enum {
     CHANCE_BYTES = 1 << 16,
     APPENDED_MAX = 12,
     BIG_BYTES = 20000, /* More than a page: as a large task definition. */
+    OWNER = 7,
+    FIRST_IMAGE = 2, /* After this turn, and then by chance. */
 };
 
 struct work {
-    const char *state; /* The environment's directory. */
+    const char *dir;
     struct env *env;
+    struct adoption adoption;
+    bool adopted;       /* What is still in DIR/incoming is what was there before. */
     struct txn *reader; /* Held over some turns: pages it can see are not used again. */
     struct rng rng;
     uint8_t chance[CHANCE_BYTES];
     size_t map_bytes;
     uint32_t turn;
-    uint64_t term;
+    struct log_vote vote;
     uint64_t applied;
     uint64_t last;
     uint64_t made; /* Commands, counted from 0. */
@@ -90,8 +92,9 @@ static int append_some(struct work *work, struct txn *txn)
     for (uint64_t i = 0; i < count && r == 0; i++) {
         next_command(work, &command);
         r = log_append(txn, ++work->last,
-                       &(struct log_entry){
-                           .term = work->term, .type = 1, .data = {command.base, command.len}});
+                       &(struct log_entry){.term = work->vote.term,
+                                           .type = 1,
+                                           .data = {command.base, command.len}});
     }
     return err_up(r);
 }
@@ -100,14 +103,14 @@ static int append_some(struct work *work, struct txn *txn)
 static int follow_another(struct work *work, struct txn *txn)
 {
     uint64_t from = work->applied + 1 + rng_below(&work->rng, work->last - work->applied + 1);
-    struct log_vote vote = {.voted_for = 1 + rng_below(&work->rng, 3)};
     int r = log_truncate(txn, from);
 
     if (r < 0)
         return err_up(r);
     work->last = from - 1;
-    vote.term = work->term += 1 + rng_below(&work->rng, 2);
-    return err_up(log_vote_put(txn, &vote));
+    work->vote.voted_for = 1 + rng_below(&work->rng, 3);
+    work->vote.term += 1 + rng_below(&work->rng, 2);
+    return err_up(log_vote_put(txn, &work->vote));
 }
 
 static int apply_some(struct work *work, struct txn *txn)
@@ -137,7 +140,7 @@ static int change(struct work *work, struct txn *txn)
     int r = work->turn == 1 ? log_format(txn) : 0;
 
     if (r == 0 && work->turn == 1)
-        r = log_owner(txn, 7);
+        r = log_owner(txn, OWNER);
     if (r == 0 && one_in(work, 8))
         r = follow_another(work, txn);
     if (r == 0)
@@ -151,12 +154,20 @@ static int change(struct work *work, struct txn *txn)
     return err_up(r);
 }
 
+static int must_look(struct txn *txn, struct story_state *out)
+{
+    char *text = NULL;
+    int r = story_look(txn, out, &text);
+
+    must(text == NULL);
+    return err_up(r);
+}
+
 /* One turn: one transaction, promised and kept. */
 static int turn(struct work *work)
 {
     scope(txn_abort) struct txn *txn = NULL;
     struct story_state state;
-    char *text = NULL;
     int r = env_write(work->env, &txn);
 
     if (r < 0)
@@ -165,8 +176,7 @@ static int turn(struct work *work)
     r = change(work, txn);
     if (r < 0)
         return err_up(r);
-    r = story_look(txn, &state, &text);
-    must(text == NULL);
+    r = must_look(txn, &state);
     if (r < 0)
         return err_up(r);
     say(work, STORY_INTENDS, &state);
@@ -184,16 +194,83 @@ static void read_for_a_while(struct work *work)
         must(env_read(work->env, &work->reader) == 0);
 }
 
+/* ---- images */
+
+static int look_at_next(struct work *work, struct story_state *out)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    int r = env_read(work->adoption.next, &txn);
+
+    return r < 0 ? err_up(r) : err_up(must_look(txn, out));
+}
+
+/* A manager's own term and vote come with it. Sometimes they do not here: their commit would make
+ * durable what should be so already. */
+static int finish(struct work *work)
+{
+    int r = adoption_finish(&work->adoption);
+
+    if (r < 0)
+        return err_up(r);
+    if (!one_in(work, 3))
+        return err_up(adoption_own(&work->adoption, OWNER, &work->vote));
+    work->vote = (struct log_vote){0};
+    return 0;
+}
+
+static int adopt(struct work *work)
+{
+    struct story_state state;
+    int r = finish(work);
+
+    if (r == 0)
+        r = look_at_next(work, &state);
+    if (r < 0)
+        return err_up(r);
+    txn_abort(steal(work->reader));
+    say(work, STORY_INTENDS, &state);
+    r = env_adopt(work->env, work->adoption.next);
+    if (r < 0)
+        return err_up(r);
+    work->applied = work->last = work->adoption.index;
+    work->adopted = true;
+    return say(work, STORY_ACKNOWLEDGED, &state);
+}
+
+/* One step of what is under way. */
+static int receive(struct work *work)
+{
+    struct adoption *adoption = &work->adoption;
+
+    if (!adoption->incoming)
+        return work->turn == FIRST_IMAGE || one_in(work, 12)
+                   ? err_up(adoption_begin(adoption, work->env, work->dir))
+                   : 0;
+    if (work->adopted || one_in(work, 20)) { /* Or whoever sent it is gone. */
+        work->adopted = false;
+        return err_up(adoption_end(adoption));
+    }
+    if (adoption->written == adoption->chunk_count)
+        return err_up(adopt(work));
+    return err_up(
+        adoption_write(adoption, 1 + (size_t)rng_below(&work->rng, adoption->chunk_count)));
+}
+
 static int open_again(struct work *work)
 {
     txn_abort(steal(work->reader));
-    env_free(work->env);
-    work->env = NULL;
-    return err_up(env_open(work->state, work->map_bytes, table_names, TABLE_COUNT, &work->env));
+    adoption_drop(&work->adoption);
+    work->adopted = false;
+    env_free(steal(work->env));
+    return err_up(story_start(work->dir, work->map_bytes, &work->env));
 }
 
 static int between_turns(struct work *work)
 {
+    int r = receive(work);
+
+    if (r < 0)
+        return err_up(r);
     read_for_a_while(work);
     if (one_in(work, 50))
         return err_up(open_again(work));
@@ -202,26 +279,10 @@ static int between_turns(struct work *work)
     return 0;
 }
 
-static int sync_directory(const char *path)
+static int run(struct work *work, uint32_t turns)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+    int r = story_start(work->dir, work->map_bytes, &work->env);
 
-    if (fd >= 0)
-        close(fd);
-    return err_new(r);
-}
-
-static int run(struct work *work, const char *dir, uint32_t turns)
-{
-    int r = 0;
-
-    if (mkdir(work->state, 0700) < 0 && errno != EEXIST)
-        return err_new(-errno);
-    r = sync_directory(dir);
-    if (r < 0)
-        return err_up(r);
-    r = env_open(work->state, work->map_bytes, table_names, TABLE_COUNT, &work->env);
     while (r == 0 && work->turn < turns) {
         r = turn(work);
         if (r == 0)
@@ -231,17 +292,14 @@ static int run(struct work *work, const char *dir, uint32_t turns)
 }
 
 /* Say what is there, and go on with it. */
-static int look(const char *state_dir)
+static int look(const char *dir)
 {
     scope(env_free) struct env *env = NULL;
     scope(txn_abort) struct txn *txn = NULL;
     struct story_state state = {0};
     char *text = NULL;
-    int r;
+    int r = story_start(dir, STORY_MAP_BYTES, &env);
 
-    if (mkdir(state_dir, 0700) < 0 && errno != EEXIST)
-        return err_new(-errno);
-    r = env_open(state_dir, STORY_MAP_BYTES, table_names, TABLE_COUNT, &env);
     if (r == 0)
         r = env_read(env, &txn);
     if (r == 0)
@@ -252,32 +310,29 @@ static int look(const char *state_dir)
     free(text);
     if (r < 0)
         return err_up(r);
-    if (state.last == 0 && state.term == 0)
-        printf("found nothing\n");
-    else
-        printf("found %016llx\n", (unsigned long long)state.digest);
+    printf("found %016llx%s\n", (unsigned long long)state.digest,
+           state.last == 0 && state.term == 0 && state.applied == 0 ? " nothing" : "");
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct work *work = mem_new(struct work);
-    char *state;
     int r;
 
     if (argc != 4 && !(argc == 3 && strcmp(argv[2], "look") == 0)) {
         fprintf(stderr, "usage: crash_workload DIR SEED TURNS, or DIR look\n");
         return 2;
     }
-    work->state = state = mem_format("%s/state", argv[1]);
+    work->dir = argv[1];
     work->map_bytes = STORY_MAP_BYTES;
     rng_seed(&work->rng, strtoull(argv[2], NULL, 10));
-    r = argc == 3 ? look(state) : run(work, argv[1], (uint32_t)strtoul(argv[3], NULL, 10));
+    r = argc == 3 ? look(argv[1]) : run(work, (uint32_t)strtoul(argv[3], NULL, 10));
     if (r < 0)
         fprintf(stderr, "workload: turn %u: %s (%s)\n", work->turn, strerror(-r), err_trace());
     txn_abort(work->reader);
+    adoption_drop(&work->adoption);
     env_free(work->env);
-    free(state);
     free(work);
     return r < 0;
 }
