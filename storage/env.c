@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "proto/base/err.h"
@@ -13,6 +14,7 @@
 #include "storage/env_inner.h"
 
 enum {
+    FULL_BLOCKS = 64,
     READERS_MAX = 256, /* Transactions at once, not threads: the environment is opened NOTLS. */
 };
 
@@ -79,10 +81,20 @@ int env_read(struct env *env, struct txn **out)
     return err_up(begin(env, MDB_RDONLY, out));
 }
 
+/* LMDB tells a write that was cut short, as on a full disk, as EIO. */
+static bool disk_is_full(const struct env *env)
+{
+    struct statvfs space;
+
+    return fstatvfs(env->dir_fd, &space) == 0 && space.f_bavail < FULL_BLOCKS;
+}
+
 int txn_commit(struct txn *txn)
 {
     int r = env_errno(mdb_txn_commit(txn->mdb));
 
+    if (r == -EIO && disk_is_full(txn->env))
+        r = -ENOSPC;
     env_release(txn->env);
     free(txn);
     return err_new(r);

@@ -74,6 +74,24 @@ void calls_take(struct core *core, struct list *arrived)
 
 /* ---- leading */
 
+static void refuse(struct core *core, struct call *call, Command__Problem *problem)
+{
+    call->result = mem_new(Command__CommandResult);
+    command__command_result__init(call->result);
+    call->result->problem = problem;
+    call->index = raft_node_applied_index(core->raft);
+    call_finish(core, call, CALL_DONE);
+}
+
+/* The turn failed for want of space, and this with it. */
+static void refuse_full(struct core *core, struct call *call, bool submitted)
+{
+    refuse(core, call,
+           problem_new(COMMAND__ERROR_CODE__ERROR_SERVER, "The disk of manager %s is full: %s.",
+                       core->full_name,
+                       submitted ? "this may or may not have been done" : "nothing was done"));
+}
+
 static void call_applied(struct core *core, struct proposal *proposal,
                          const Command__CommandResult *result)
 {
@@ -84,6 +102,10 @@ static void call_applied(struct core *core, struct proposal *proposal,
     core->view_changed = true;
     if (!call)
         return; /* Its time was up. */
+    if (!proposal->result && core->shutting) {
+        refuse_full(core, call, proposal->submitted);
+        return;
+    }
     if (!proposal->result) {
         call_finish(core, call, proposal->submitted ? CALL_UNKNOWN : CALL_NO_LEADER);
         return;
@@ -112,15 +134,6 @@ static void finish_read(struct core *core, struct call *call)
 {
     if (call->done != remote_call_done && call->index > core->visible_index)
         core->reader_waits = true;
-    call_finish(core, call, CALL_DONE);
-}
-
-static void refuse(struct core *core, struct call *call, Command__Problem *problem)
-{
-    call->result = mem_new(Command__CommandResult);
-    command__command_result__init(call->result);
-    call->result->problem = problem;
-    call->index = raft_node_applied_index(core->raft);
     call_finish(core, call, CALL_DONE);
 }
 
@@ -547,4 +560,30 @@ void calls_stop(struct core *core)
     stop_list(core, &core->forwarded, CALL_UNKNOWN);
     stop_list(core, &core->applying, CALL_UNKNOWN);
     stop_list(core, &core->managing, CALL_UNKNOWN);
+}
+
+void calls_unanswer(struct core *core)
+{
+    list_each (link, &core->answered) {
+        struct call *call = list_entry(link, struct call, link);
+
+        if (call->write || call->outcome != CALL_DONE || call->done == remote_call_done)
+            continue;
+        list_remove(link);
+        list_append(&core->parked, link);
+    }
+    drop_rounds(core);
+}
+
+void calls_shut_turn(struct core *core)
+{
+    struct list calls;
+
+    list_init(&calls);
+    pthread_mutex_lock(&core->inbox_lock);
+    list_splice(&calls, &core->inbox_calls);
+    pthread_mutex_unlock(&core->inbox_lock);
+    calls_take(core, &calls);
+    expire(core);
+    calls_hand_back(core);
 }

@@ -38,7 +38,7 @@ void core_hold(struct core *core, uint64_t to, const Peer__PeerFrame *frame)
     list_append(&core->held, &held->link);
 }
 
-static void hold_for_raft(void *context, uint64_t to, const Peer__PeerFrame *frame)
+void core_hold_for_raft(void *context, uint64_t to, const Peer__PeerFrame *frame)
 {
     core_hold(context, to, frame);
 }
@@ -138,6 +138,25 @@ static int receive_frame(struct core *core, const Peer__PeerFrame *frame)
     return r < 0 ? err_up(r) : 0;
 }
 
+void core_drop_frames(struct core *core)
+{
+    list_each (link, &core->frames) {
+        struct received *received = list_entry(link, struct received, link);
+
+        list_remove(link);
+        peer__peer_frame__free_unpacked(received->frame, NULL);
+        free(received);
+    }
+}
+
+void core_drop_held(struct core *core)
+{
+    list_each (link, &core->held) {
+        list_remove(link);
+        free(list_entry(link, struct held_frame, link));
+    }
+}
+
 static int take_frames(struct core *core)
 {
     int r = 0;
@@ -234,7 +253,7 @@ static void send_frame(struct core *core, struct held_frame *held)
     free(held);
 }
 
-static void send_held(struct core *core)
+void core_send_held(struct core *core)
 {
     list_each (link, &core->held)
         send_frame(core, list_entry(link, struct held_frame, link));
@@ -255,7 +274,7 @@ static void send_appends_early(struct core *core)
     core->config.push(core->config.context);
 }
 
-static void hand_back_rpcs(struct core *core)
+void core_hand_back_rpcs(struct core *core)
 {
     list_each (link, &core->answered_rpcs) {
         struct rpc *rpc = list_entry(link, struct rpc, link);
@@ -280,10 +299,13 @@ static void tell_members(struct core *core)
 
 bool core_has_removed(const struct core *core, uint64_t id)
 {
+    const struct member *members;
     uint64_t index;
     size_t count;
-    const struct member *members = raft_node_members(core->raft, &count, &index);
 
+    if (!core->raft)
+        return false;
+    members = raft_node_members(core->raft, &count, &index);
     return raft_node_ready(core->raft) && index <= raft_node_commit_index(core->raft) &&
            !member_find(members, count, id);
 }
@@ -302,17 +324,16 @@ static void add_members(const struct core *core, struct core_status *status)
 
 static void publish_status(struct core *core)
 {
-    struct core_status status = {
-        .id = core->config.id,
-        .leader = raft_node_leader(core->raft),
-        .term = raft_node_term(core->raft),
-        .last_index = raft_node_last_index(core->raft),
-        .commit_index = raft_node_commit_index(core->raft),
-        .applied_index = core->visible_index,
-        .ready = raft_node_ready(core->raft),
-    };
+    struct core_status status = {.id = core->config.id, .applied_index = core->visible_index};
 
-    add_members(core, &status);
+    if (core->raft) {
+        status.leader = raft_node_leader(core->raft);
+        status.term = raft_node_term(core->raft);
+        status.last_index = raft_node_last_index(core->raft);
+        status.commit_index = raft_node_commit_index(core->raft);
+        status.ready = raft_node_ready(core->raft);
+        add_members(core, &status);
+    }
     pthread_mutex_lock(&core->status_lock);
     core->status = status;
     pthread_mutex_unlock(&core->status_lock);
@@ -394,14 +415,14 @@ static int turn_once(struct core *core)
     } else {
         core_keep(core);
     }
-    send_held(core);
+    core_send_held(core);
     tell_members(core);
     publish_status(core);
     proposals_finish(core);
     calls_hand_back(core);
-    hand_back_rpcs(core);
+    core_hand_back_rpcs(core);
     admission_finish(core);
-    send_held(core); /* Answers to calls of other managers. */
+    core_send_held(core); /* Answers to calls of other managers. */
     return 0;
 }
 
@@ -412,11 +433,13 @@ int core_turn(struct core *core, uint64_t now_ms, uint64_t wall_ms)
         core->now_ms = now_ms;
     core->wall_ms = wall_ms;
     do {
-        int r = turn_once(core);
+        int r = core->raft ? core_survive(core, turn_once(core)) : core_shut_turn(core);
 
         if (r < 0)
             return err_up(r);
-    } while (raft_node_owes(core->raft));
+    } while (core->raft && raft_node_owes(core->raft));
+    if (!core->raft)
+        publish_status(core);
     return 0;
 }
 
@@ -427,8 +450,11 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 uint64_t core_deadline(const struct core *core)
 {
-    uint64_t at = sooner(raft_node_deadline(core->raft), core_commit_deadline(core));
+    uint64_t at;
 
+    if (!core->raft)
+        return sooner(core->reload_at_ms, calls_deadline(core));
+    at = sooner(raft_node_deadline(core->raft), core_commit_deadline(core));
     if (core->behind)
         return core->now_ms;
     at = sooner(at, calls_deadline(core));
@@ -452,39 +478,6 @@ static void init_lists(struct core *core)
         list_init(heads[i]);
 }
 
-static int load(struct core *core)
-{
-    scope(txn_abort) struct txn *txn = NULL;
-    struct raft_node_config raft = {
-        .self = core->config.id,
-        .first = core->config.first,
-        .first_count = core->config.first_count,
-        .election_ms = core->config.election_ms,
-        .heartbeat_ms = core->config.raft_heartbeat_ms,
-        .seed = rng_next(&core->rng),
-        .send = hold_for_raft,
-        .context = core,
-    };
-    int r = env_write(core->config.env, &txn);
-
-    if (r < 0)
-        return err_up(r);
-    r = log_format(txn);
-    if (r == 0)
-        r = log_owner(txn, core->config.id);
-    if (r == 0 && core->config.record)
-        r = log_self_put(
-            txn, &(struct log_self){core->config.id, core->config.cluster, core->config.record});
-    if (r == 0)
-        r = raft_node_open(&raft, txn, core->now_ms, &core->raft);
-    if (r == 0)
-        r = view_feed_all(core->view, txn);
-    if (r < 0)
-        return err_up(r);
-    core->visible_index = raft_node_applied_index(core->raft);
-    return err_up(txn_commit(steal(txn)));
-}
-
 int core_open(const struct core_config *config, uint64_t now_ms, uint64_t wall_ms,
               struct core **out)
 {
@@ -498,9 +491,7 @@ int core_open(const struct core_config *config, uint64_t now_ms, uint64_t wall_m
     pthread_mutex_init(&core->inbox_lock, NULL);
     pthread_mutex_init(&core->status_lock, NULL);
     init_lists(core);
-    core->view = view_new();
-    core->view_changed = true;
-    r = load(core);
+    r = core_load(core);
     if (r < 0) {
         core_free(core);
         return err_up(r);
@@ -530,23 +521,8 @@ void core_stop(struct core *core)
     calls_stop(core);
     dispatch_stop(core);
     calls_hand_back(core);
-    hand_back_rpcs(core);
+    core_hand_back_rpcs(core);
     core_leave(core);
-}
-
-static void drop_frames(struct core *core)
-{
-    list_each (link, &core->frames) {
-        struct received *received = list_entry(link, struct received, link);
-
-        list_remove(link);
-        peer__peer_frame__free_unpacked(received->frame, NULL);
-        free(received);
-    }
-    list_each (link, &core->held) {
-        list_remove(link);
-        free(list_entry(link, struct held_frame, link));
-    }
 }
 
 void core_free(struct core *core)
@@ -555,7 +531,8 @@ void core_free(struct core *core)
         return;
     if (!core->stopped)
         core_stop(core);
-    drop_frames(core);
+    core_drop_frames(core);
+    core_drop_held(core);
     admission_stop(core);
     raft_node_free(core->raft);
     view_free(core->view);

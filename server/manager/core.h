@@ -6,8 +6,9 @@
  * leave and answers go out. It knows no socket and no clock: time comes with each turn, so the same
  * core runs in a manager's loop and under a simulated clock, network and disk.
  *
- * Any -errno of core_turn means that memory is ahead of the disk: log it and end the process;
- * opening the directory again is the recovery.
+ * A full disk or map is survived (docs/decisions/0014). Any other -errno of core_turn means that
+ * memory is ahead of the disk: log it and end the process; opening the directory again is the
+ * recovery.
  */
 #pragma once
 

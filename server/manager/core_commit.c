@@ -43,11 +43,14 @@ bool core_commit_is_due(const struct core *core)
 
 int core_commit(struct core *core)
 {
+    bool changed = txn_changed(core->txn);
     int r = txn_commit(steal(core->txn));
 
     if (r < 0)
         return err_up(r);
     core->visible_index = raft_node_applied_index(core->raft);
+    if (changed)
+        core->reload_ms = 0;
     core->kept_since_ms = 0;
     core->reader_waits = false;
     return 0;

@@ -83,7 +83,11 @@ struct core {
     size_t told_count;
     uint64_t refused_from, refused_term; /* Of the last frame that was logged as refused. */
     struct changes changes;
-    bool behind; /* There may be more to apply: in the next turn, soon. */
+    uint64_t reload_at_ms; /* While raft and view are NULL, for want of space: when to try. */
+    unsigned reload_ms;    /* The pause before; 0 once a commit has succeeded. */
+    bool shutting;         /* Answer with what a full disk leaves to be said. */
+    char full_name[LIMIT_NAME_CHARS + 1]; /* Of this manager, for that. */
+    bool behind;                          /* There may be more to apply: in the next turn, soon. */
 
     /* What waits. */
     struct list proposing; /* Built in this turn, not yet in the log. */
@@ -128,6 +132,11 @@ struct core {
 
 /* ---- core.c */
 void core_hold(struct core *core, uint64_t to, const Peer__PeerFrame *frame);
+void core_hold_for_raft(void *context, uint64_t to, const Peer__PeerFrame *frame);
+void core_send_held(struct core *core);
+void core_drop_held(struct core *core);
+void core_drop_frames(struct core *core); /* Received ones. */
+void core_hand_back_rpcs(struct core *core);
 void core_answer_rpc(struct core *core, struct rpc *rpc, ProtobufCMessage *response);
 
 /* ---- core_commit.c: the transaction and its commit */
@@ -137,6 +146,13 @@ int core_commit(struct core *core);
 void core_keep(struct core *core); /* Not due: keep what was applied, if anything was. */
 uint64_t core_commit_deadline(const struct core *core);
 void core_leave(struct core *core); /* An orderly end leaves nothing to apply again. */
+
+/* ---- core_reload.c: a full disk */
+int core_load(struct core *core); /* Open raft and view from what is durable. */
+/* The reverse: take the turn back, answer who waited for a write. Reads wait on. */
+void core_shut(struct core *core);
+int core_survive(struct core *core, int r); /* What a turn came to: -ENOSPC shuts the core. */
+int core_shut_turn(struct core *core);      /* A turn of a shut core: open it if it is time. */
 
 /* ---- proposals.c: the first door */
 /* Queue a command for this turn's submission. Takes command. Gives the proposal to the core; the
@@ -161,6 +177,8 @@ void calls_receive(struct core *core, const Peer__PeerFrame *frame);
 void calls_leadership(struct core *core); /* Leader, term or readiness changed. */
 void calls_peer_lost(struct core *core, uint64_t peer);
 void calls_stop(struct core *core);
+void calls_unanswer(struct core *core); /* Reads of the failed turn wait again. */
+void calls_shut_turn(struct core *core);
 uint64_t calls_deadline(const struct core *core);
 void calls_hand_back(struct core *core);
 /* In the turn: what this call asked for is committed as of index. */

@@ -132,7 +132,8 @@ void proposals_finish(struct core *core)
         struct proposal *proposal = list_entry(link, struct proposal, link);
 
         list_remove(link);
-        proposal->applied(core, proposal, proposal->result);
+        proposal->applied(core, proposal,
+                          core->shutting && proposal->rpc ? NULL : proposal->result);
         proposal_free(proposal);
     }
 }

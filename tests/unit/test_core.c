@@ -882,6 +882,74 @@ START_TEST(a_manager_that_is_far_behind_applies_in_portions)
 }
 END_TEST
 
+/* Fill the map of the leader, which is as full a disk to the core. */
+static void fill(struct server *server)
+{
+    Ecs__CreateClusterRequest request = ECS__CREATE_CLUSTER_REQUEST__INIT;
+    char name[32];
+
+    request.cluster_name = name;
+    for (int i = 0; i < 20000; i++) {
+        struct core_status status;
+
+        snprintf(name, sizeof name, "c%d", i);
+        ask(server, "CreateCluster", &request);
+        core_status(server->core, &status);
+        if (status.leader == 0 || (asked.call.result && asked.call.result->problem))
+            return;
+    }
+    ck_abort_msg("it never filled");
+}
+
+static void reopen(struct server *server, size_t map_size)
+{
+    stop(server);
+    env_free(server->env);
+    ck_assert_int_eq(env_open(server->dir, map_size, table_names, TABLE_COUNT, &server->env), 0);
+    start(server);
+}
+
+static void ask_stale(struct server *server)
+{
+    memset(&asked, 0, sizeof asked);
+    asked.call.action = "DescribeClusters";
+    asked.call.stale = true;
+    asked.call.done = call_done;
+    core_submit(server->core, &asked.call);
+    run_until(is_answered, 100);
+    ck_assert_int_eq(asked.call.outcome, CALL_STALE);
+}
+
+START_TEST(full_disks_end_no_process_and_pass)
+{
+    size_t used, map;
+
+    run(20);
+    for (size_t i = 0; i < CORES; i++) {
+        env_size(servers[i].env, &used, &map);
+        reopen(&servers[i], used + 512 * 1024);
+    }
+    run_until(has_leader, 3000);
+    fill(leader());
+    ck_assert_ptr_nonnull(asked.call.result);
+    ck_assert_ptr_nonnull(asked.call.result->problem);
+    ck_assert_ptr_nonnull(strstr(asked.call.result->problem->text, "The disk of manager m"));
+    ck_assert_ptr_nonnull(strstr(asked.call.result->problem->text, " is full"));
+    command__command_result__free_unpacked(asked.call.result, NULL);
+    run(1000);
+    for (size_t i = 0; i < CORES; i++)
+        ask_stale(&servers[i]);
+    for (size_t i = 0; i < CORES; i++) /* There is space again. */
+        ck_assert_int_eq(env_grow(servers[i].env, 64 << 20), 0);
+    run(3000);
+    run_until(has_leader, 3000);
+    create_cluster(leader(), "after");
+    run(200);
+    for (size_t i = 0; i < CORES; i++)
+        ck_assert(has_cluster(&servers[i], "after"));
+}
+END_TEST
+
 /* A worker's call whose answer is a Report's. */
 static Worker__Outcome report_outcome;
 static bool report_answered;
@@ -989,6 +1057,7 @@ int main(void)
     tcase_add_test(tc, what_was_decided_is_still_so_after_all_restarted);
     tcase_add_test(tc, calls_beyond_the_limit_are_refused_and_the_others_done);
     tcase_add_test(tc, a_manager_that_is_far_behind_applies_in_portions);
+    tcase_add_test(tc, full_disks_end_no_process_and_pass);
     tcase_add_test(tc, a_report_too_large_for_the_log_is_refused_and_the_leader_stays);
     tcase_add_test(tc, a_forwarded_request_of_bad_form_is_not_done);
     tcase_add_test(tc, a_clock_that_was_never_set_forgets_no_client_token);
