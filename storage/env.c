@@ -399,3 +399,11 @@ int env_reap_readers(struct env *env)
 
     return err_new(env_errno(mdb_reader_check(env->mdb, &dead)));
 }
+
+size_t env_mapped(const struct env *env)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(env->mdb, &info);
+    return info.me_mapsize;
+}

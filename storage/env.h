@@ -95,6 +95,12 @@ int env_place(const char *from, const char *to);
 
 const char *env_dir(const struct env *env); /* Borrowed until env_free. */
 
+size_t env_mapped(const struct env *env); /* Bytes mapped, as env_size. */
+
+/* Remove a closed environment with its directory, durably gone or not. None there is fine; a file
+ * that is not an environment's stays, and -ENOTEMPTY tells. */
+int env_remove(const char *dir);
+
 /* Free the places of readers that died. Call at start and now and then. */
 int env_reap_readers(struct env *env);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "proto/base/err.h"
+#include "storage/env.h"
 
 static const char unborn[] = "birth.mdb";
 
@@ -48,4 +49,21 @@ int env_birth(int dir_fd)
     if (renameat(dir_fd, unborn, dir_fd, "data.mdb") < 0 || fsync(dir_fd) < 0)
         return err_new(-errno);
     return 0;
+}
+
+int env_remove(const char *dir)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb", "birth.mdb"};
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_new(-errno);
+    for (size_t i = 0; r == 0 && i < sizeof files / sizeof *files; i++)
+        if (unlinkat(fd, files[i], 0) < 0 && errno != ENOENT)
+            r = err_new(-errno);
+    close(fd);
+    if (r == 0 && rmdir(dir) < 0)
+        r = err_new(-errno);
+    return r;
 }

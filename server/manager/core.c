@@ -13,6 +13,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "server/manager/core_internal.h"
+#include "server/manager/images.h"
 #include "server/net/log.h"
 #include "storage/log.h"
 
@@ -133,7 +134,7 @@ static int receive_frame(struct core *core, const Peer__PeerFrame *frame)
 
     if (r == RAFT_NODE_REFUSED)
         note_refused(core, frame);
-    else if (r == 0)
+    else if (r == 0 && !images_receive(core, frame))
         calls_receive(core, frame);
     return r < 0 ? err_up(r) : 0;
 }
@@ -388,6 +389,9 @@ static int decide(struct core *core)
     r = admission_turn(core);
     if (r < 0)
         return err_up(r);
+    r = images_turn(core);
+    if (r < 0)
+        return err_up(r);
     r = proposals_submit(core);
     if (r < 0)
         return err_up(r);
@@ -426,6 +430,21 @@ static int turn_once(struct core *core)
     return 0;
 }
 
+/* An image takes the place of everything there is: nothing may be on its way. */
+static int adopt(struct core *core)
+{
+    int r = core->txn ? core_commit(core) : 0;
+
+    if (r == 0)
+        r = images_adopt(core);
+    if (r < 0)
+        return err_up(r);
+    tell_members(core);
+    publish_status(core);
+    calls_hand_back(core);
+    return 0;
+}
+
 int core_turn(struct core *core, uint64_t now_ms, uint64_t wall_ms)
 {
     must(!core->stopped);
@@ -438,6 +457,8 @@ int core_turn(struct core *core, uint64_t now_ms, uint64_t wall_ms)
         if (r < 0)
             return err_up(r);
     } while (core->raft && raft_node_owes(core->raft));
+    if (core->raft && images_are_due(core))
+        return err_up(core_survive(core, adopt(core)));
     if (!core->raft)
         publish_status(core);
     return 0;
@@ -459,6 +480,7 @@ uint64_t core_deadline(const struct core *core)
         return core->now_ms;
     at = sooner(at, calls_deadline(core));
     at = sooner(at, dispatch_deadline(core));
+    at = sooner(at, images_deadline(core));
     return sooner(at, lead_deadline(core));
 }
 
@@ -491,6 +513,7 @@ int core_open(const struct core_config *config, uint64_t now_ms, uint64_t wall_m
     pthread_mutex_init(&core->inbox_lock, NULL);
     pthread_mutex_init(&core->status_lock, NULL);
     init_lists(core);
+    core->images = images_new();
     r = core_load(core);
     if (r < 0) {
         core_free(core);
@@ -534,6 +557,7 @@ void core_free(struct core *core)
     core_drop_frames(core);
     core_drop_held(core);
     admission_stop(core);
+    images_free(core->images);
     raft_node_free(core->raft);
     view_free(core->view);
     changes_fini(&core->changes);

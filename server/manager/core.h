@@ -31,7 +31,10 @@ struct core_config {
     const char *record; /* Of this manager, to be stored with the first configuration; or NULL. */
     const char *region; /* Of the ARNs; borrowed for good. Written once, by the first leader. */
     const char *account;
-    struct env *env; /* Borrowed until core_free. */
+    struct env *env;       /* Borrowed until core_free. */
+    const char *incoming;  /* Beside env's directory: where another manager's image is put together.
+                              Borrowed for good. NULL: none is ever fetched. */
+    uint64_t keep_entries; /* As raft_node_config has it. */
     unsigned election_ms;
     unsigned raft_heartbeat_ms;
     unsigned worker_heartbeat_ms; /* The longest a Pull is held. */

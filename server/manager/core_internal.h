@@ -13,6 +13,7 @@
 #include "server/manager/raft_node.h"
 #include "storage/apply.h"
 
+struct images;
 struct session;
 
 /* A command on its way into the log, and who waits for what it comes to. */
@@ -53,6 +54,7 @@ struct read_round {
 
 struct core {
     struct core_config config;
+    struct images *images;
     struct raft_node *raft;
     struct view *view;
     struct rng rng;

@@ -9,6 +9,7 @@
 
 #include "proto/base/err.h"
 #include "server/manager/core_internal.h"
+#include "server/manager/images.h"
 #include "server/net/log.h"
 #include "storage/log.h"
 
@@ -24,6 +25,7 @@ int core_load(struct core *core)
         .self = core->config.id,
         .first = core->config.first,
         .first_count = core->config.first_count,
+        .keep_entries = core->config.keep_entries,
         .election_ms = core->config.election_ms,
         .heartbeat_ms = core->config.raft_heartbeat_ms,
         .seed = rng_next(&core->rng),
@@ -51,6 +53,7 @@ int core_load(struct core *core)
     if (r < 0)
         return err_up(r);
     core->visible_index = raft_node_applied_index(core->raft);
+    images_loaded(core);
     return err_up(txn_commit(steal(txn)));
 }
 

@@ -1,6 +1,7 @@
 #include "server/manager/manager.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "proto/base/err.h"
@@ -49,6 +51,7 @@ struct manager {
     uv_check_t after_poll;
     uv_signal_t term, interrupt;
 
+    char *state_dir, *incoming_dir; /* In the manager's directory. */
     struct env *env;
     struct core *core;
     struct peers *peers;
@@ -308,14 +311,32 @@ static int resolve_all(struct manager *manager)
     return err_up(r);
 }
 
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 || fsync(fd) < 0 ? err_new(-errno) : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* What is left of an image that was not adopted, or of the state that one took the place of, goes:
+ * but not before it is sure that no other process is at work here. */
 static int open_storage(struct manager *manager)
 {
-    int r = make_directory(manager->options.dir);
+    int r;
 
-    if (r < 0)
-        return err_up(r);
-    return err_up(
-        env_open(manager->options.dir, MAP_BYTES, table_names, TABLE_COUNT, &manager->env));
+    manager->state_dir = mem_format("%s/state", manager->options.dir);
+    manager->incoming_dir = mem_format("%s/incoming", manager->options.dir);
+    r = make_directory(manager->state_dir);
+    if (r == 0)
+        r = sync_directory(manager->options.dir);
+    if (r == 0)
+        r = env_open(manager->state_dir, MAP_BYTES, table_names, TABLE_COUNT, &manager->env);
+    if (r == 0)
+        r = env_remove(manager->incoming_dir);
+    return err_up(r);
 }
 
 static int open_core(struct manager *manager)
@@ -329,6 +350,7 @@ static int open_core(struct manager *manager)
         .region = manager->options.region,
         .account = manager->options.account,
         .env = manager->env,
+        .incoming = manager->incoming_dir,
         .election_ms = manager->options.election_ms,
         .raft_heartbeat_ms = manager->options.heartbeat_ms,
         .worker_heartbeat_ms = WORKER_HEARTBEAT_MS,
@@ -571,6 +593,8 @@ int manager_main(int argc, char **argv)
     close_loop(manager);
     core_free(manager->core);
     env_free(manager->env);
+    free(manager->state_dir);
+    free(manager->incoming_dir);
     manager_options_fini(&manager->options);
     free(manager);
     return status;
