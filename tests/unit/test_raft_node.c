@@ -212,7 +212,7 @@ static bool lose_results(const Peer__PeerFrame *frame)
     return frame->body_case != PEER__PEER_FRAME__BODY_APPEND_RESULT;
 }
 
-START_TEST(repeated_entries_are_stored_once) /* Rule 3. */
+START_TEST(repeated_entries_are_stored_once)
 {
     open_all(3);
     write_to(elect(2000), "one ");
