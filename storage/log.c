@@ -130,6 +130,23 @@ int log_self_put(struct txn *txn, const struct log_self *identity)
     return err_up(r);
 }
 
+int log_restored_get(struct txn *txn, const char **out_cluster)
+{
+    int r = text_get(txn, "restored", out_cluster);
+
+    return r < 0 ? err_up(r) : r;
+}
+
+int log_restored_put(struct txn *txn, const char *cluster)
+{
+    int r;
+
+    if (cluster)
+        return err_up(text_put(txn, "restored", cluster));
+    r = txn_del(txn, TABLE_META, text("restored"));
+    return r < 0 ? err_up(r) : 0;
+}
+
 int log_vote_get(struct txn *txn, struct log_vote *out)
 {
     uint64_t words[2];

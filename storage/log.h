@@ -65,6 +65,11 @@ struct log_self {
 int log_self_get(struct txn *txn, struct log_self *out);
 int log_self_put(struct txn *txn, const struct log_self *identity);
 
+/* A restored backup that no manager has gone on from yet, and its cluster. LOG_ABSENT: it is none.
+ * The cluster is borrowed as by txn_get, and ends with a NUL. */
+int log_restored_get(struct txn *txn, const char **out_cluster);
+int log_restored_put(struct txn *txn, const char *cluster); /* NULL: one does now. */
+
 int log_vote_get(struct txn *txn, struct log_vote *out);
 int log_vote_put(struct txn *txn, const struct log_vote *vote);
 

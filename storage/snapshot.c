@@ -276,16 +276,25 @@ static int commit(struct snapshot_writer *writer)
     return err_up(env_make_room(writer->env));
 }
 
-static int write_head(struct snapshot_writer *writer, struct bytes chunk)
+int snapshot_head(struct bytes chunk, struct log_applied *out)
 {
     const uint8_t *at = chunk.base;
-    struct log_head head = {0};
 
-    if (writer->stage != 0 || chunk.len < HEAD_BYTES || be32_get(at + 1) != SNAPSHOT_FORMAT ||
+    if (chunk.len < HEAD_BYTES || at[0] != CHUNK_HEAD || be32_get(at + 1) != SNAPSHOT_FORMAT ||
         be32_get(at + 5) != LOG_FORMAT || at[9] != TABLE_COUNT)
         return SNAPSHOT_BAD;
-    head.applied = (struct log_applied){be64_get(at + 10), be64_get(at + 18), be64_get(at + 26)};
-    head.configuration = (struct bytes){at + HEAD_BYTES, chunk.len - HEAD_BYTES};
+    *out = (struct log_applied){be64_get(at + 10), be64_get(at + 18), be64_get(at + 26)};
+    return 0;
+}
+
+static int write_head(struct snapshot_writer *writer, struct bytes chunk)
+{
+    struct log_head head = {0};
+
+    if (writer->stage != 0 || snapshot_head(chunk, &head.applied) != 0)
+        return SNAPSHOT_BAD;
+    head.configuration =
+        (struct bytes){(const uint8_t *)chunk.base + HEAD_BYTES, chunk.len - HEAD_BYTES};
     writer->written += chunk.len;
     return err_up(log_install(writer->txn, &head));
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "storage/env.h"
+#include "storage/log.h"
 
 enum {
     SNAPSHOT_FORMAT = 1,
@@ -41,6 +42,9 @@ uint64_t snapshot_reader_term(const struct snapshot_reader *reader);
 int snapshot_read(struct snapshot_reader *reader, const struct snapshot_position *position,
                   size_t max_bytes, struct buffer *chunk, struct snapshot_position *out_next,
                   bool *out_last);
+
+/* What an image is as of, by its first chunk. SNAPSHOT_BAD: that is none, or of another version. */
+int snapshot_head(struct bytes chunk, struct log_applied *out);
 
 struct snapshot_writer;
 

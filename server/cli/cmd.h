@@ -17,3 +17,9 @@ int managers_main(int argc, char **argv);
 
 /* `cais token VERB`: what newcomers join with. */
 int token_main(int argc, char **argv);
+
+/* `cais backup VERB`: is a backup whole. */
+int backup_main(int argc, char **argv);
+
+/* `cais restore FILE DIR`: a manager's directory from a backup. */
+int restore_main(int argc, char **argv);

@@ -92,7 +92,9 @@ static int make_token(struct token *out)
     return 0;
 }
 
-static int bootstrap(const struct manager_options *options, struct become *out)
+/* Restored: the cluster whose backup is there, or NULL. */
+static int bootstrap(const struct manager_options *options, const char *restored,
+                     struct become *out)
 {
     struct member described;
     int r = describe(options, &described);
@@ -104,6 +106,8 @@ static int bootstrap(const struct manager_options *options, struct become *out)
         r = make_token(&out->token);
     if (r < 0)
         return failed_at("cannot bootstrap", options->dir, r);
+    if (restored)
+        snprintf(out->self.cluster, sizeof out->self.cluster, "%s", restored);
     out->first = true;
     log_info("manager.bootstraps id=%" PRIu64 " cluster=%s", out->self.member.id,
              out->self.cluster);
@@ -128,17 +132,34 @@ static int join_cluster(uv_loop_t *loop, const struct manager_options *options, 
     return 0;
 }
 
+/* What was restored no other cluster has. */
+static int begin_restored(const struct manager_options *options, const char *cluster,
+                          struct become *out)
+{
+    if (!options->bootstrap)
+        return failed(mem_format("%s holds a restored backup: start it with --bootstrap, and a new "
+                                 "cluster goes on from there",
+                                 options->dir));
+    return bootstrap(options, cluster, out);
+}
+
 int become(uv_loop_t *loop, const struct manager_options *options, struct env *env,
            const struct sockaddr_storage *source, struct become *out)
 {
+    char restored[SELF_CLUSTER];
     int r = self_load(env, &out->self);
 
     if (r < 0)
         return err_up(r);
     if (r == 0)
         return go_on(options, env, &out->self);
+    r = self_restored(env, restored);
+    if (r < 0)
+        return err_up(r);
+    if (r == 0)
+        return begin_restored(options, restored, out);
     if (options->bootstrap)
-        return bootstrap(options, out);
+        return bootstrap(options, NULL, out);
     if (options->join)
         return join_cluster(loop, options, env, source, out);
     return failed(mem_format("%s holds no state to go on from: --bootstrap begins a new cluster, "

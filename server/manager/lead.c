@@ -312,10 +312,26 @@ static void settings_applied(struct core *core, struct proposal *proposal,
         core->settings_proposed = false;
 }
 
+static void propose_settings(struct core *core)
+{
+    Command__Command *command = command_new(core);
+    State__Settings *settings = mem_new(State__Settings);
+
+    command->body_case = COMMAND__COMMAND__BODY_BOOTSTRAP;
+    command->bootstrap = mem_new(Command__Bootstrap);
+    command__bootstrap__init(command->bootstrap);
+    state__settings__init(settings);
+    settings->region = mem_string(core->config.region);
+    settings->account = mem_string(core->config.account);
+    settings->cluster = mem_string(core->config.cluster);
+    command->bootstrap->settings = settings;
+    propose(core, command, settings_applied);
+}
+
+/* What a cluster begins with; one that goes on from a backup lacks the token alone. */
 static int settle(struct core *core)
 {
     State__Settings *settings = NULL;
-    Command__Command *command;
     int r;
 
     if (core->settings_proposed)
@@ -324,21 +340,10 @@ static int settle(struct core *core)
     r = table_settings(core->txn, &settings);
     if (r < 0)
         return err_up(r);
-    if (r == 0) {
+    if (r == 0)
         state__settings__free_unpacked(settings, NULL);
-        return 0;
-    }
-    command = command_new(core);
-    command->body_case = COMMAND__COMMAND__BODY_BOOTSTRAP;
-    command->bootstrap = mem_new(Command__Bootstrap);
-    command__bootstrap__init(command->bootstrap);
-    settings = mem_new(State__Settings);
-    state__settings__init(settings);
-    settings->region = mem_string(core->config.region);
-    settings->account = mem_string(core->config.account);
-    settings->cluster = mem_string(core->config.cluster);
-    command->bootstrap->settings = settings;
-    propose(core, command, settings_applied);
+    else
+        propose_settings(core);
     if (core->config.token_id != 0)
         make_token(core);
     return 0;

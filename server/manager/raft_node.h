@@ -39,8 +39,8 @@ struct raft_node_config {
     uint64_t self; /* This manager's id. */
 
     /* The first configuration, the same list in the same order on each of them; used only when
-     * nothing is stored yet. None: this manager joins, and waits to be told of a log. Borrowed by
-     * raft_node_open. */
+     * nothing is stored yet, or a restored backup (storage/backup.h). None: this manager joins, and
+     * waits to be told of a log. Borrowed by raft_node_open. */
     const struct member *first;
     size_t first_count;
     unsigned election_ms; /* A follower waits this long, to twice as long, before it campaigns. */
@@ -53,7 +53,8 @@ struct raft_node_config {
     void *context;
 };
 
-/* Load from the log; an empty one gets the first configuration as its entry 1. The given
+/* Load from the log; an empty one gets the first configuration as its entry 1, or behind a restored
+ * backup, whose state it then goes on with. The given
  * transaction must be committed afterwards. Gives *out. */
 int raft_node_open(const struct raft_node_config *config, struct txn *txn, uint64_t now_ms,
                    struct raft_node **out);

@@ -15,20 +15,36 @@ enum {
     INFLIGHT_ENTRIES = 2048, /* Per follower; the ceiling of entries in a round trip. */
 };
 
-static int bootstrap(struct raft_node *node)
+/* The first configuration: as the first entry of all, or behind tables that were restored. */
+static int bootstrap(struct raft_node *node, uint64_t term)
 {
     struct raft_buffer encoded;
-    struct log_entry entry = {.term = 1, .type = RAFT_CHANGE};
-    struct log_vote vote = {.term = 1};
+    struct log_entry entry = {.term = term, .type = RAFT_CHANGE};
+    struct log_vote vote = {.term = term};
     int r;
 
     raft_node_configuration_encode(node->config.first, node->config.first_count, &encoded);
     entry.data = (struct bytes){encoded.base, encoded.len};
-    r = log_append(node->txn, 1, &entry);
+    node->first_index = node->last_index = node->applied.index + 1;
+    r = log_append(node->txn, node->first_index, &entry);
     if (r == 0)
         r = log_vote_put(node->txn, &vote);
     raft_free(encoded.base);
     return err_up(r);
+}
+
+/* The term was put beyond all that the backup knew when it was restored. */
+static int bootstrap_restored(struct raft_node *node)
+{
+    struct log_vote vote;
+    int r = log_vote_get(node->txn, &vote);
+
+    if (r < 0)
+        return err_up(r);
+    if (vote.term <= node->applied.term)
+        return err_new(-EUCLEAN);
+    r = log_restored_put(node->txn, NULL);
+    return r < 0 ? err_up(r) : err_up(bootstrap(node, vote.term));
 }
 
 struct loading {
@@ -94,8 +110,24 @@ static int start(struct raft_node *node, const struct log_vote *vote)
     return err_up(r);
 }
 
-/* What is kept of the log: first..last_index. Nothing is kept but the tables, or nothing at all:
- * then the next entry comes first. */
+/* Nothing is kept but the tables, or nothing at all: then the next entry comes first. */
+static int load_empty(struct raft_node *node)
+{
+    const char *cluster;
+    int r = log_restored_get(node->txn, &cluster);
+
+    if (r < 0)
+        return err_up(r);
+    if (node->config.first_count > 0 && r == 0)
+        return err_up(bootstrap_restored(node));
+    if (node->config.first_count > 0 && node->applied.index == 0)
+        return err_up(bootstrap(node, 1));
+    node->last_index = node->applied.index;
+    node->first_index = node->applied.index + 1;
+    return 0;
+}
+
+/* What is kept of the log: first..last_index. */
 static int load_bounds(struct raft_node *node)
 {
     int r = log_applied_get(node->txn, &node->applied);
@@ -104,17 +136,8 @@ static int load_bounds(struct raft_node *node)
         r = log_bounds(node->txn, &node->first_index, &node->last_index);
     if (r < 0)
         return err_up(r);
-    if (r == LOG_ABSENT && node->applied.index == 0 && node->config.first_count > 0) {
-        r = bootstrap(node);
-        if (r < 0)
-            return err_up(r);
-        node->first_index = node->last_index = 1;
-        return 0;
-    }
-    if (r == LOG_ABSENT) {
-        node->last_index = node->applied.index;
-        node->first_index = node->applied.index + 1;
-    }
+    if (r == LOG_ABSENT)
+        return err_up(load_empty(node));
     if (node->applied.index > node->last_index || node->first_index > node->applied.index + 1)
         return err_new(-EUCLEAN); /* The tables and the log do not meet. */
     return 0;
@@ -122,7 +145,7 @@ static int load_bounds(struct raft_node *node)
 
 static int load(struct raft_node *node)
 {
-    struct log_vote vote;
+    struct log_vote vote = {0};
     int r = load_bounds(node);
 
     if (r == 0)

@@ -63,6 +63,22 @@ int self_save(struct env *env, const struct self *self)
     return r < 0 ? err_up(r) : err_up(txn_commit(steal(txn)));
 }
 
+int self_restored(struct env *env, char out_cluster[SELF_CLUSTER])
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    const char *cluster;
+    int r = env_read(env, &txn);
+
+    if (r == 0)
+        r = log_restored_get(txn, &cluster);
+    if (r != 0)
+        return r < 0 ? err_up(r) : SELF_NOBODY;
+    if (strlen(cluster) >= SELF_CLUSTER)
+        return err_new(-EUCLEAN);
+    snprintf(out_cluster, SELF_CLUSTER, "%s", cluster);
+    return 0;
+}
+
 static bool is_wildcard(const char *host)
 {
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;

@@ -23,6 +23,10 @@ struct self {
 int self_load(struct env *env, struct self *out);
 int self_save(struct env *env, const struct self *self);
 
+/* A backup was restored here, of this cluster; no manager has gone on from it yet. SELF_NOBODY:
+ * none was. */
+int self_restored(struct env *env, char out_cluster[SELF_CLUSTER]);
+
 /* Who it would be by its flags, without id and key. Gives a sentence if they do not suffice, or
  * NULL. */
 char *self_describe(const struct manager_options *options, struct member *out);

@@ -12,7 +12,7 @@ MAY = {  # folder -> (our folders, outside libraries); the longest matching pref
     "proto/base": ((), ()),
     "proto": (BASE, ("protobuf-c/", "jansson.h", "openssl/")),
     "scheduler": (BASE, ()),
-    "storage": (BASE, ("lmdb.h",)),
+    "storage": (BASE, ("lmdb.h", "openssl/evp.h")),
     "server/net": (BASE, ("uv.h", "openssl/", "nghttp2/")),
     "server/manager": (
         (*BASE, "scheduler", "storage", "server/net"),
