@@ -205,6 +205,23 @@ static inline void send_held(struct server *server)
     list_splice(&network, &server->held);
 }
 
+/* Before the commit: only what may leave by then. */
+static inline void keep_early(struct server *server)
+{
+    list_each (link, &server->held) {
+        struct packet *packet = list_entry(link, struct packet, link);
+        Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, packet->len, packet->bytes);
+        bool leaves = raft_node_may_send_early(server->node) &&
+                      frame->body_case == PEER__PEER_FRAME__BODY_APPEND;
+
+        peer__peer_frame__free_unpacked(frame, NULL);
+        if (leaves)
+            continue;
+        list_remove(link);
+        free(packet);
+    }
+}
+
 static inline void turn_end(struct server *server)
 {
     apply_committed(server);

@@ -310,6 +310,100 @@ START_TEST(a_peer_that_does_not_answer_is_sent_little_and_catches_up_in_steps)
 }
 END_TEST
 
+/* ---- a disk that does not take what it should */
+
+/* A turn up to its commit, which does not come about. What may leave before it, leaves. */
+static void turn_without_commit(struct server *server, action also)
+{
+    turn_begin(server);
+    if (also)
+        also(server);
+    ck_assert_int_eq(raft_node_end(server->node), 0);
+    keep_early(server);
+    send_held(server);
+}
+
+START_TEST(a_leader_whose_disk_hangs_leads_no_longer)
+{
+    struct server *first, *new;
+    struct raft_node *hung;
+
+    open_all(3);
+    first = elect(2000);
+    write_to(first, "one ");
+    run(200);
+    submitted = "two ";
+    turn_without_commit(first, submit);
+    hung = steal(first->node); /* It waits for its disk: no further turn. */
+    new = elect(1000);
+    ck_assert_ptr_ne(new, first);
+    write_to(new, "three ");
+    run(200);
+    ck_assert_str_eq(buffer_text(&new->applied),
+                     "one two three "); /* Both had it from the leader. */
+    first->node = hung;
+    txn_abort(steal(first->txn)); /* The disk has failed, and the process ends. */
+    crash(first);
+    start(first);
+    run(500);
+    ck_assert_ptr_eq(leader(), new);
+    for (size_t i = 0; i < server_count; i++)
+        ck_assert_str_eq(buffer_text(&servers[i].applied), "one two three ");
+}
+END_TEST
+
+/* As run(), but nothing that must be committed fits on the disk of one: it opens its node again. */
+static void run_with_a_full_disk(struct server *full, uint64_t for_ms)
+{
+    for (uint64_t end = now_ms + for_ms; now_ms < end; now_ms++) {
+        for (size_t i = 0; i < server_count; i++) {
+            struct server *server = &servers[i];
+
+            if (!is_due(server))
+                continue;
+            if (server != full) {
+                turn(server, NULL);
+                continue;
+            }
+            turn_without_commit(server, NULL);
+            txn_abort(steal(server->txn));
+            crash(server);
+            start(server);
+        }
+    }
+}
+
+START_TEST(a_leader_whose_disk_is_full_leads_no_longer_and_disturbs_nobody)
+{
+    struct server *first, *new;
+    uint64_t term;
+
+    open_all(3);
+    first = elect(2000);
+    write_to(first, "one ");
+    run(200);
+    submitted = "two ";
+    turn_without_commit(first, submit);
+    txn_abort(steal(first->txn));
+    crash(first);
+    start(first);
+    run_with_a_full_disk(first, 1000);
+    new = leader();
+    ck_assert_ptr_nonnull(new);
+    ck_assert_ptr_ne(new, first);
+    term = raft_node_term(new->node);
+    for (int i = 0; i < 20; i++) {
+        run_with_a_full_disk(first, 300);
+        ck_assert_ptr_eq(leader(), new);
+    }
+    ck_assert_uint_eq(raft_node_term(new->node), term);
+    write_to(new, "three ");
+    run(500); /* There is room again. */
+    for (size_t i = 0; i < server_count; i++)
+        ck_assert_str_eq(buffer_text(&servers[i].applied), "one two three ");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("raft_node");
@@ -331,6 +425,8 @@ int main(void)
     tcase_add_test(tc, repeated_entries_are_stored_once);
     tcase_add_test(tc, the_first_configuration_is_for_an_empty_log_only);
     tcase_add_test(tc, a_peer_that_does_not_answer_is_sent_little_and_catches_up_in_steps);
+    tcase_add_test(tc, a_leader_whose_disk_hangs_leads_no_longer);
+    tcase_add_test(tc, a_leader_whose_disk_is_full_leads_no_longer_and_disturbs_nobody);
     suite_add_tcase(s, tc);
     end_suite(srunner_create(s), &failed);
     return failed != 0;

@@ -302,6 +302,34 @@ START_TEST(whoever_is_left_the_only_voter_leads_a_new_term) /* Rule 5, told a re
 }
 END_TEST
 
+/* It was cut off when it was removed, and thinks that it still votes. */
+START_TEST(a_removed_manager_disturbs_nobody)
+{
+    struct server *first, *other;
+    uint64_t term;
+
+    open_all(4);
+    may_refuse = true;
+    first = elect(2000);
+    run(100);
+    other = next_of(first);
+    other->cut = true;
+    change(leave_out, other->id);
+    other->cut = false;
+    term = raft_node_term(first->node);
+    run(5000);
+    ck_assert(raft_node_is_member(other->node)); /* As far as it knows. */
+    ck_assert_ptr_eq(leader(), first);
+    ck_assert_uint_eq(raft_node_term(first->node), term);
+    crash(first); /* Nor is it followed when there is no leader. */
+    write_to(elect(2000), "one ");
+    ck_assert_ptr_ne(leader(), other);
+    run(2000);
+    ck_assert_ptr_ne(leader(), other);
+    ck_assert_str_eq(buffer_text(&leader()->applied), "one ");
+}
+END_TEST
+
 /* ---- trimmed logs */
 
 static void write_many(size_t count)
@@ -451,6 +479,7 @@ int main(void)
     tcase_add_test(tc, a_target_that_catches_up_in_time_leads);
     tcase_add_test(tc, a_server_that_does_not_know_that_it_votes_does_so);
     tcase_add_test(tc, whoever_is_left_the_only_voter_leads_a_new_term);
+    tcase_add_test(tc, a_removed_manager_disturbs_nobody);
     tcase_add_test(tc, the_log_keeps_a_trail);
     tcase_add_test(tc, what_is_held_is_not_trimmed);
     tcase_add_test(tc, whoever_is_too_far_behind_gets_a_ticket);

@@ -136,18 +136,7 @@ static void crash_in_turn(struct server *server)
         submit_some(server);
     apply_committed(server);
     ck_assert_int_eq(raft_node_end(server->node), 0);
-    list_each (link, &server->held) {
-        struct packet *packet = list_entry(link, struct packet, link);
-        Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, packet->len, packet->bytes);
-        bool leaves = raft_node_may_send_early(server->node) &&
-                      frame->body_case == PEER__PEER_FRAME__BODY_APPEND;
-
-        peer__peer_frame__free_unpacked(frame, NULL);
-        if (leaves)
-            continue;
-        list_remove(link);
-        free(packet);
-    }
+    keep_early(server);
     send_held(server);
     txn_abort(steal(server->txn));
     crash(server);
