@@ -129,11 +129,14 @@ def run(rounds):
                 with Writer(f"127.0.0.1:{lab.port}", f"{how.name.replace('_', '-')}-{number}") as writer:
                     measured.append(one(lab, writer, how))
                 acknowledged += [name for _, _, name in writer.acknowledged]
+        handed_over = [hand_over(lab, number) for number in range(rounds or ROUNDS)]
         wait_for_a_marker(lab)
         lost = lost_anywhere(lab, acknowledged)
         after = lab.identities(lab.wait_serving(TASKS))
     return {
         **{name: value for how, measured in pauses.items() for name, value in summary(how.name, measured).items()},
+        **summary("transfer_ms", [pause for pause, _ in handed_over]),
+        "transfer_failed_writes": sum(errors for _, errors in handed_over),
         "failover_tasks_restarted": sum(after.get(task) != was for task, was in before.items()),
         "failover_acked": len(acknowledged),
         "failover_acked_lost": len(lost),
@@ -157,6 +160,21 @@ def one(lab, writer, how):
         how.end(lab, leader)
     common.wait_all_up(lab)
     return (done - began) * 1000
+
+
+def hand_over(lab, number):
+    """`cais managers transfer` under the writer: the longest time without an acknowledgement around it, and what failed."""
+    with Writer(f"127.0.0.1:{lab.port}", f"transfer-{number}") as writer:
+        harness.wait_until("writes are acknowledged", lambda: len(writer.acknowledged) > 20, 10, every=0.01)
+        leader, before = lab.leader(), len(writer.acknowledged)
+        done = lab.verb("managers", "transfer", "--dir", lab.directory / leader)
+        if done.returncode != 0:
+            raise common.Failed(done.stdout + done.stderr)
+        ended = time.monotonic()
+        harness.wait_until("writes go on", lambda: writer.first_after(ended), PAUSE_MAX_S, every=0.01)
+        moments = [acknowledged for _, acknowledged, _ in writer.acknowledged[before - 1:]]
+    common.wait_all_up(lab)
+    return max(b - a for a, b in zip(moments, moments[1:])) * 1000, writer.errors
 
 
 def wait_for_a_marker(lab):

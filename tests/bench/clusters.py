@@ -1,7 +1,9 @@
 """Three processes on loopback that agree: ours and etcd's, started alike, on the same disk, with nothing in between."""
 import contextlib
+import http.client
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -52,6 +54,84 @@ def managers(path):
 
     with processes(commands):
         yield lambda: harness.wait_until("the managers have a leader", leader, START_S)
+
+
+class Managers:
+    """Managers that come and go one by one: each is begun, stopped, killed and started again by its name."""
+
+    def __init__(self, path, flags=()):
+        self.path = path
+        self.flags = flags
+        self.port = harness.free_port()
+        self.commands = {}
+        self.running = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for name in list(self.running):
+            self.kill(name)
+
+    def host(self, name):
+        return f"127.200.1.{name[1:]}"
+
+    def begin(self, name, *how):
+        self.commands[name] = [
+            harness.CAIS, "manager", "--dir", self.path / name, "--name", name, "--zone", f"zone-{name}", "--bind",
+            self.host(name), "--api-port", self.port, "--rpc-port", self.port + 1, "--peer-port", self.port + 2,
+            *self.flags, *how]
+        self.start(name)
+
+    def bootstrap(self, name):
+        self.begin(name, "--bootstrap")
+        harness.wait_until(f"{name} leads", lambda: self.status(name)["ready"], START_S)
+
+    def join(self, name, via):
+        self.begin(name, "--join", f"{self.host(via)}:{self.port + 2}", "--token-file", self.path / via / "manager.token")
+
+    def start(self, name):
+        with open(self.path / f"{name}.log", "ab") as out:
+            self.running[name] = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *map(str, self.commands[name])], stdin=subprocess.DEVNULL, stdout=out,
+                stderr=subprocess.STDOUT, start_new_session=True)
+
+    def stop(self, name):
+        self.kill(name, signal.SIGTERM)
+
+    def kill(self, name, how=signal.SIGKILL):
+        process = self.running.pop(name)
+        process.send_signal(how)
+        process.wait(START_S)
+
+    def api(self, name):
+        return common.Api(f"{self.host(name)}:{self.port}")
+
+    def status(self, name):
+        return self.api(name).status()
+
+    def names(self):
+        return list(self.running)
+
+    def leader(self):
+        def leads():
+            return next((name for name in self.running if self.status(name)["ready"]), None)
+        return harness.wait_until("a leader", leads, START_S)
+
+    def role(self, name):
+        """voter, stand-by, or what else it takes itself for; None while it does not answer."""
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            return self.status(name)["member"]
+        return None
+
+    def caught_up(self, name):
+        return self.status(name)["applied_index"] >= self.status(self.leader())["applied_index"]
+
+    def memory_mb(self, name):
+        """VmRSS, RssAnon, RssFile."""
+        lines = pathlib.Path(f"/proc/{self.running[name].pid}/status").read_text().splitlines()
+        return {key: round(int(value.split()[0]) / 1024) for key, _, value in (line.partition(":") for line in lines)
+                if key in ("VmRSS", "RssAnon", "RssFile")}
 
 
 def has_etcd():
