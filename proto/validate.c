@@ -44,6 +44,7 @@ static const struct {
     OPERATION(rotate_token),
     OPERATION(revoke_token),
     OPERATION(list_tokens),
+    OPERATION(backup),
 #undef OPERATION
 };
 

@@ -97,3 +97,4 @@ validate_operation validate_create_token;
 validate_operation validate_rotate_token;
 validate_operation validate_revoke_token;
 validate_operation validate_list_tokens;
+validate_operation validate_backup;

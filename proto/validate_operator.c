@@ -90,3 +90,9 @@ void validate_list_tokens(struct check *check, const void *request)
     (void)check;
     (void)request;
 }
+
+void validate_backup(struct check *check, const void *request)
+{
+    (void)check;
+    (void)request;
+}

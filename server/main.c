@@ -30,7 +30,7 @@ static const struct verb verbs[] = {
     {"token", "VERB …", "what newcomers join with: create, rotate, revoke, list", token_main},
     {"logs", "TASK", "what a task's containers wrote", logs_main},
     {"storage", "check DIR", "what a manager keeps on its disk", storage_main},
-    {"backup", "verify FILE", "is a backup of a cluster's state whole", backup_main},
+    {"backup", "[verify] FILE", "the cluster's state in a file; is it whole", backup_main},
     {"restore", "FILE DIR", "a manager's directory from a backup", restore_main},
     {"shim", NULL, NULL, shim_main},
     {"version", NULL, "print the version", version_main},

@@ -242,6 +242,123 @@ int client_operator(const char *dir, const char *action, const json_t *request, 
     return err_up(ask(&connection, (struct bytes){bytes.base, bytes.len}, out));
 }
 
+/* ---- an answer that is taken as it comes */
+
+enum { HEAD_MAX = 16 << 10 };
+
+/* More bytes behind what the buffer holds; 0 of them: the end. */
+static int receive_more(struct connection *connection, unsigned timeout_ms, struct buffer *out)
+{
+    for (;;) {
+        uint8_t bytes[READ_BYTES];
+        ssize_t n;
+        int r;
+
+        connection->deadline_ms = now_ms() + timeout_ms;
+        r = wait_for(connection, POLLIN);
+        if (r < 0)
+            return err_up(r);
+        n = recv(connection->fd, bytes, sizeof bytes, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (n < 0)
+            return err_new(-errno);
+        buffer_append(out, bytes, (size_t)n);
+        return 0;
+    }
+}
+
+/* The head, and perhaps some of the body behind it. */
+static int receive_head(struct connection *connection, unsigned timeout_ms, struct buffer *out,
+                        size_t *out_head)
+{
+    for (;;) {
+        size_t before = out->len;
+        const char *text, *end;
+        int r = receive_more(connection, timeout_ms, out);
+
+        if (r < 0)
+            return err_up(r);
+        text = buffer_text(out);
+        end = strstr(text, "\r\n\r\n");
+        if (end) {
+            *out_head = (size_t)(end - text) + 4;
+            return 0;
+        }
+        if (out->len == before || out->len > HEAD_MAX)
+            return err_new(-EPROTO);
+    }
+}
+
+static int take_all(struct connection *connection, unsigned timeout_ms, struct buffer *bytes,
+                    int (*take)(void *context, struct bytes bytes), void *context)
+{
+    int r = 0;
+
+    while (r == 0 && bytes->len > 0) {
+        r = take(context, (struct bytes){bytes->base, bytes->len});
+        buffer_clear(bytes);
+        if (r == 0)
+            r = receive_more(connection, timeout_ms, bytes);
+    }
+    return err_up(r);
+}
+
+static int refused(struct connection *connection, const struct buffer *bytes,
+                   struct client_answer *out)
+{
+    scope(answer_fini) struct answer answer = {0};
+    int r = answer_take(&answer, bytes->base, bytes->len);
+
+    if (r == ANSWER_PARTIAL)
+        r = receive_answer(connection, &answer);
+    if (r == 0)
+        r = answer_json(&answer, &out->body);
+    if (r < 0)
+        return err_up(r);
+    out->status = answer.status;
+    return 0;
+}
+
+static int receive_stream(struct connection *connection, unsigned timeout_ms,
+                          int (*take)(void *context, struct bytes bytes), void *context,
+                          struct client_answer *out)
+{
+    scope(buffer_fini) struct buffer bytes = {0};
+    size_t head = 0;
+    int r = receive_head(connection, timeout_ms, &bytes, &head);
+
+    if (r < 0)
+        return err_up(r);
+    if (bytes.len < 12 || memcmp(bytes.base + 8, " 200", 4) != 0)
+        return err_up(refused(connection, &bytes, out));
+    *out = (struct client_answer){.status = 200};
+    buffer_consume(&bytes, head);
+    if (bytes.len == 0)
+        r = receive_more(connection, timeout_ms, &bytes);
+    return r < 0 ? err_up(r) : err_up(take_all(connection, timeout_ms, &bytes, take, context));
+}
+
+int client_operator_stream(const char *dir, const char *action, bool stale, unsigned timeout_ms,
+                           int (*take)(void *context, struct bytes bytes), void *context,
+                           struct client_answer *out)
+{
+    scope(connection_fini) struct connection connection = {-1, now_ms() + timeout_ms};
+    scope(buffer_fini) struct buffer request = {0};
+    int r;
+
+    buffer_append_format(&request, /* 1.0: the end of the connection ends the body. */
+                         "POST / HTTP/1.0\r\nContent-Type: application/x-amz-json-1.1\r\n"
+                         "X-Amz-Target: Cais.%s\r\n%sContent-Length: 2\r\n\r\n{}",
+                         action, stale ? "X-Cais-Consistency: stale\r\n" : "");
+    r = local_dial(dir, OPERATOR_SOCKET, &connection.fd);
+    if (r == 0)
+        r = send_all(&connection, (struct bytes){request.base, request.len});
+    if (r < 0)
+        return err_up(r);
+    return err_up(receive_stream(&connection, timeout_ms, take, context, out));
+}
+
 const char *client_reason(int r)
 {
     switch (r) {

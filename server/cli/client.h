@@ -5,6 +5,9 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
+
+#include "proto/base/bytes.h"
 
 struct client_answer {
     int status;   /* HTTP. */
@@ -25,6 +28,13 @@ int client_ecs(const char *endpoint, const char *action, const json_t *request, 
  * through its socket. -ENOENT, -ECONNREFUSED: none runs there. Borrows the request. */
 int client_operator(const char *dir, const char *action, const json_t *request, unsigned timeout_ms,
                     struct client_answer *out);
+
+/* The same with an answer that is no JSON: its body goes to `take` as it comes, which returns 0 or
+ * -errno, passed up. If it is not status 200, *out has the answer and `take` was not called; else
+ * out->body is NULL. Each piece may take timeout_ms. */
+int client_operator_stream(const char *dir, const char *action, bool stale, unsigned timeout_ms,
+                           int (*take)(void *context, struct bytes bytes), void *context,
+                           struct client_answer *out);
 
 /* A failure as a sentence for the user; static. */
 const char *client_reason(int r);

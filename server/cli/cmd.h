@@ -18,7 +18,7 @@ int managers_main(int argc, char **argv);
 /* `cais token VERB`: what newcomers join with. */
 int token_main(int argc, char **argv);
 
-/* `cais backup VERB`: is a backup whole. */
+/* `cais backup FILE`: the state in a file; `cais backup verify FILE`: is it whole. */
 int backup_main(int argc, char **argv);
 
 /* `cais restore FILE DIR`: a manager's directory from a backup. */

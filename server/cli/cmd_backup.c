@@ -1,16 +1,20 @@
 /*
- * `cais backup verify` and `cais restore`: what a backup is worth, and back to a manager's
- * directory.
+ * `cais backup` and `cais restore`: the state in a file, what the file is worth, and back to a
+ * manager's directory.
  */
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/base/mem.h"
 #include "server/cli/cmd.h"
+#include "server/cli/operate.h"
 #include "server/cli/verb.h"
 #include "storage/backup.h"
 
@@ -88,15 +92,108 @@ static int verify_main(int argc, char **argv)
     return r == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* ---- making one */
+
+static int write_all(void *context, struct bytes bytes)
+{
+    const int *fd = context;
+    const char *at = bytes.base;
+
+    while (bytes.len > 0) {
+        ssize_t n = write(*fd, at, bytes.len);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0) {
+            at += n;
+            bytes.len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+/* In place under its name only when it is whole and durable. */
+static int keep_file(int fd, const char *draft, const char *name, struct backup_report *report)
+{
+    char *copy, *dir;
+    int dir_fd, r;
+
+    if (fsync(fd) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        return -errno;
+    r = backup_verify(fd, report);
+    if (r == 0 && rename(draft, name) < 0)
+        r = -errno;
+    if (r != 0)
+        return r;
+    copy = mem_string(name);
+    dir = dirname(copy);
+    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = dir_fd < 0 || fsync(dir_fd) < 0 ? -errno : 0;
+    if (dir_fd >= 0)
+        close(dir_fd);
+    free(copy);
+    return r;
+}
+
+static int fetch_into(const char *program, const struct operate *operate, int fd, const char *draft)
+{
+    const char *name = operate->names[0];
+    struct backup_report report = {0};
+    int r;
+
+    if (!operate_stream(program, operate, "Backup", write_all, &fd))
+        return EXIT_FAILED;
+    r = keep_file(fd, draft, name, &report);
+    if (r == 0) {
+        print_report(&report);
+        printf("%" PRIu64 " bytes in %s\n", report.bytes, name);
+    } else if (r == BACKUP_BAD) {
+        verb_failed(program, "what came is no whole backup (%s): try again", report.problem);
+    } else {
+        verb_failed(program, "%s: %s", name, strerror(-r));
+    }
+    backup_report_fini(&report);
+    return r == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int make_main(int argc, char **argv)
+{
+    struct operate operate = {0};
+    char *draft;
+    int code, fd;
+
+    operate_parse(argc, argv, OPERATE_STALE, "FILE",
+                  "Back up the cluster's state to FILE, which may not exist, while everything runs "
+                  "on. It has all that was acknowledged before. With `verify FILE`: is one whole.",
+                  &operate);
+    draft = mem_format("%s.part", operate.names[0]);
+    fd = open(draft, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (access(operate.names[0], F_OK) == 0)
+        code = verb_failed(argv[0], "%s: it is there already", operate.names[0]);
+    else if (fd < 0)
+        code = verb_failed(argv[0], "%s: %s", draft, strerror(errno));
+    else
+        code = fetch_into(argv[0], &operate, fd, draft);
+    if (fd >= 0) {
+        close(fd);
+        unlink(draft);
+    }
+    free(draft);
+    operate_fini(&operate);
+    return code;
+}
+
 int backup_main(int argc, char **argv)
 {
-    static const struct verb verbs[] = {
-        {"verify", "FILE", "is a backup whole, and what is it as of", verify_main},
-    };
+    static char verify_name[] = "cais backup verify";
 
-    return verb_run("cais backup", "Backups of a cluster's state.", verbs,
-                    sizeof verbs / sizeof *verbs, argc, argv);
+    if (argc < 2 || strcmp(argv[1], "verify") != 0)
+        return make_main(argc, argv);
+    argv[1] = verify_name;
+    return verify_main(argc - 1, argv + 1);
 }
+
+/* ---- back */
 
 static int say_refused(const char *program, const char *dir, int r)
 {

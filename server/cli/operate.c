@@ -11,7 +11,7 @@
 
 enum {
     TIMEOUT_MS = 10000, /* Longer than a manager itself waits. */
-    FLAGS_MAX = 5,
+    FLAGS_MAX = 6,
 };
 
 /* argp's callback gets the verb's own wishes by way of its input. */
@@ -28,6 +28,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case 'f':
         out->force = true;
+        return 0;
+    case 's':
+        out->stale = true;
         return 0;
     case 't':
         out->ttl = text;
@@ -60,6 +63,9 @@ static size_t add_flags(unsigned flags, struct argp_option *out)
     if (flags & OPERATE_TTL)
         out[count++] = (struct argp_option){
             "ttl", 't', "TIME", 0, "How long it is valid: 90m, 24h, 30d, at most 366d [24h]", 0};
+    if (flags & OPERATE_STALE)
+        out[count++] = (struct argp_option){
+            "stale", 's', NULL, 0, "Of what this manager has, also without a majority", 0};
     return count;
 }
 
@@ -98,11 +104,17 @@ static const char *reason(int r)
     return client_reason(r);
 }
 
+static void say_refused(const char *program, const json_t *body)
+{
+    const char *message = json_string_value(json_object_get(body, "message"));
+
+    verb_failed(program, "%s", message ? message : "the manager refused");
+}
+
 json_t *operate_ask(const char *program, const struct operate *operate, const char *action,
                     json_t *request)
 {
     struct client_answer answer = {0};
-    const char *message;
     int r = client_operator(operate->dir, action, request, TIMEOUT_MS, &answer);
 
     json_decref(request);
@@ -112,8 +124,22 @@ json_t *operate_ask(const char *program, const struct operate *operate, const ch
     }
     if (answer.status == 200)
         return answer.body;
-    message = json_string_value(json_object_get(answer.body, "message"));
-    verb_failed(program, "%s", message ? message : "the manager refused");
+    say_refused(program, answer.body);
     json_decref(answer.body);
     return NULL;
+}
+
+bool operate_stream(const char *program, const struct operate *operate, const char *action,
+                    int (*take)(void *context, struct bytes bytes), void *context)
+{
+    struct client_answer answer = {0};
+    int r = client_operator_stream(operate->dir, action, operate->stale, TIMEOUT_MS, take, context,
+                                   &answer);
+
+    if (r < 0)
+        verb_failed(program, "%s: %s", operate->dir, reason(r));
+    else if (answer.status != 200)
+        say_refused(program, answer.body);
+    json_decref(answer.body);
+    return r == 0 && answer.status == 200;
 }

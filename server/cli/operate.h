@@ -8,11 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/base/bytes.h"
+
 /* A verb that asks for one action. */
 struct operate {
     const char *dir;      /* Of the manager: --dir, or the settings. */
     bool json;            /* --json */
     bool force;           /* --force */
+    bool stale;           /* --stale */
     const char *ttl;      /* --ttl */
     const char *names[1]; /* What the verb is about. */
     size_t name_count;
@@ -24,6 +27,7 @@ enum operate_flag {
     OPERATE_JSON = 1,
     OPERATE_FORCE = 2,
     OPERATE_TTL = 4,
+    OPERATE_STALE = 8,
 };
 
 /* Parse a verb's arguments; what is wrong ends the process with 2. flags: of enum operate_flag,
@@ -36,3 +40,8 @@ void operate_fini(struct operate *operate);
  * the request. */
 json_t *operate_ask(const char *program, const struct operate *operate, const char *action,
                     json_t *request);
+
+/* Ask for an answer that is no JSON (server/cli/client.h). False, after saying why, if there is
+ * none, or not all of it. */
+bool operate_stream(const char *program, const struct operate *operate, const char *action,
+                    int (*take)(void *context, struct bytes bytes), void *context);

@@ -21,23 +21,30 @@ static void count(struct exchange *exchange, unsigned status)
     atomic_fetch_add(&exchange->api->answers[row][column], 1);
 }
 
+enum MHD_Result answer_with(struct exchange *exchange, unsigned status,
+                            struct MHD_Response *response)
+{
+    enum MHD_Result result;
+
+    MHD_add_response_header(response, "x-amzn-RequestId", exchange->id);
+    count(exchange, status);
+    result = MHD_queue_response(exchange->connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
 static enum MHD_Result queue(struct exchange *exchange, unsigned status, const char *content_type,
                              struct buffer *body, const char *allow)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(body->len, body->base, MHD_RESPMEM_MUST_FREE);
-    enum MHD_Result result;
 
     must(response != NULL);
     *body = (struct buffer){0};
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    MHD_add_response_header(response, "x-amzn-RequestId", exchange->id);
     if (allow)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
-    count(exchange, status);
-    result = MHD_queue_response(exchange->connection, status, response);
-    MHD_destroy_response(response);
-    return result;
+    return answer_with(exchange, status, response);
 }
 
 enum MHD_Result answer_text(struct exchange *exchange, unsigned status, const char *content_type,

@@ -63,6 +63,7 @@ const struct action actions[] = {
     OPERATORS(RotateToken, rotate_token, true, render_rotate_token, prepare_rotate_token),
     OPERATORS(RevokeToken, revoke_token, true, render_revoke_token, NULL),
     OPERATORS(ListTokens, list_tokens, false, render_list_tokens, NULL),
+    OPERATORS(Backup, backup, false, NULL, NULL),
 };
 const size_t action_count = sizeof actions / sizeof actions[0];
 
@@ -272,6 +273,8 @@ enum MHD_Result exchange_finish(struct exchange *exchange)
     }
     if (call->result && call->result->problem)
         return answer_problem(exchange, call->result->problem);
+    if (!exchange->action->render)
+        return answer_backup(exchange);
     if (!call->write)
         render_from_tables(exchange->api, exchange->waiting);
     return answer_rendered(exchange);

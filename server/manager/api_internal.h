@@ -28,7 +28,8 @@ struct action {
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
     bool write;
-    int (*render)(struct render *render); /* Outcomes: enum render_outcome. */
+    int (*render)(struct render *render); /* Outcomes: enum render_outcome. NULL: it is Backup,
+                                             whose answer is no message. */
     bool operators;                       /* Only on the operator's socket, under Cais. */
     /* Before validation: what the manager itself puts into the request. NULL: nothing. */
     int (*prepare)(ProtobufCMessage *request, char secret[TOKEN_SECRET_TEXT]);
@@ -102,6 +103,9 @@ enum MHD_Result answer_refusal(struct exchange *exchange, Command__ErrorCode cod
                                const char *format, ...) __attribute__((format(printf, 3, 4)));
 enum MHD_Result answer_text(struct exchange *exchange, unsigned status, const char *content_type,
                             struct buffer *body); /* Takes the contents of body. */
+/* Whatever the response has; takes it. */
+enum MHD_Result answer_with(struct exchange *exchange, unsigned status,
+                            struct MHD_Response *response);
 /* An HTTP error outside ECS's own list, with a JSON body; allow (may be NULL) is its Allow header.
  */
 enum MHD_Result answer_http(struct exchange *exchange, unsigned status, const char *name,
@@ -110,6 +114,9 @@ enum MHD_Result answer_http(struct exchange *exchange, unsigned status, const ch
 /* api_status.c */
 enum MHD_Result answer_status(struct exchange *exchange);
 enum MHD_Result answer_metrics(struct exchange *exchange);
+
+/* api_backup.c: the state, as a file. */
+enum MHD_Result answer_backup(struct exchange *exchange);
 
 /* api.c: hand a call to the core and suspend; takes request. False: closing, nothing was done and
  * the request is freed. secret (NULL: none) is TOKEN_SECRET_TEXT long; copied. */

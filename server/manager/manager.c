@@ -22,6 +22,7 @@
 #include "server/manager/manager_options.h"
 #include "server/manager/peers.h"
 #include "server/manager/rpc_server.h"
+#include "server/manager/start_problem.h"
 #include "server/manager/tokens.h"
 #include "server/net/address.h"
 #include "server/net/log.h"
@@ -425,22 +426,15 @@ static int open_operators(struct manager *manager)
 }
 
 /* Say which step failed, in the words of the one who has to mend it. */
-static int failed(const char *what, const char *where, int r)
+static int failed(const struct manager *manager, const char *what, const char *where, int r)
 {
-    const char *why = r == -EUSERS ? "another process is using it" : strerror(-r);
+    char *trace = mem_string(err_trace());
+    char *why = start_problem(manager->env, r);
 
-    if (r == -EPROTONOSUPPORT)
-        why = "it was written by a newer version";
-    if (r == -EPROTOTYPE)
-        why =
-            "it was written by an older version, before managers could join and leave, and cannot "
-            "be read any more";
-    if (r == -EPERM)
-        why = "it is the state of another manager";
-    if (r == -EUCLEAN)
-        why = "its content is damaged";
     log_error("manager.start_failed what=\"%s\" where=\"%s\" error=\"%s\" trace=\"%s\"", what,
-              where, why, err_trace());
+              where, why, trace);
+    free(why);
+    free(trace);
     return r;
 }
 
@@ -451,12 +445,12 @@ static int begin(struct manager *manager)
     int r = open_storage(manager);
 
     if (r < 0)
-        return failed("open the storage", manager->options.dir, r);
+        return failed(manager, "open the storage", manager->options.dir, r);
     if (resolve(manager->options.bind ? manager->options.bind : "127.0.0.1", 0, &source) < 0)
         return -EINVAL;
     r = become(&manager->loop, &manager->options, manager->env, &source, &manager->become);
     if (r < 0)
-        return failed("load the state", manager->options.dir, r);
+        return failed(manager, "load the state", manager->options.dir, r);
     return r;
 }
 
@@ -468,19 +462,21 @@ static int open_all(struct manager *manager)
     if (r == 0)
         r = open_core(manager);
     if (r < 0)
-        return failed("load the state", manager->options.dir, r);
+        return failed(manager, "load the state", manager->options.dir, r);
     r = open_peers(manager);
     if (r < 0)
-        return failed("listen for peers", address_format(&manager->listen_peer, where), r);
+        return failed(manager, "listen for peers", address_format(&manager->listen_peer, where), r);
     r = rpc_server_open(manager->core, &manager->listen_rpc, &manager->rpc);
     if (r < 0)
-        return failed("listen for workers", address_format(&manager->listen_rpc, where), r);
+        return failed(manager, "listen for workers", address_format(&manager->listen_rpc, where),
+                      r);
     r = open_api(manager);
     if (r < 0)
-        return failed("listen for the API", address_format(&manager->listen_api, where), r);
+        return failed(manager, "listen for the API", address_format(&manager->listen_api, where),
+                      r);
     r = open_operators(manager);
     if (r < 0)
-        return failed("listen for the operator", manager->options.dir, r);
+        return failed(manager, "listen for the operator", manager->options.dir, r);
     return 0;
 }
 
