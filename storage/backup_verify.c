@@ -66,7 +66,7 @@ static int read_up_to(struct scan *scan, void *base, size_t len, size_t *out)
 
 static int read_exactly(struct scan *scan, void *base, size_t len)
 {
-    size_t got;
+    size_t got = 0;
     int r = read_up_to(scan, base, len, &got);
 
     if (r < 0)
@@ -80,7 +80,7 @@ static int read_exactly(struct scan *scan, void *base, size_t len)
 static int scan_header(struct scan *scan)
 {
     uint8_t header[BACKUP_HEADER_BYTES] = {0};
-    size_t got, len;
+    size_t got = 0, len;
     int r = read_up_to(scan, header, sizeof header, &got);
 
     if (r < 0)
@@ -145,7 +145,7 @@ static int scan_chunk(struct scan *scan, bool *out_end)
 static int scan_trailer(struct scan *scan)
 {
     uint8_t expected[BACKUP_DIGEST_BYTES], stored[BACKUP_DIGEST_BYTES + 1];
-    size_t got;
+    size_t got = 0;
     int r;
 
     backup_digest_end(scan->digest, expected);

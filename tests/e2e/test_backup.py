@@ -1,4 +1,5 @@
 """A backup beside a running cluster, the loss of all managers, and a cluster that goes on from the backup."""
+import json
 import stat
 import subprocess
 import threading
@@ -95,8 +96,13 @@ def test_all_are_lost_and_a_new_one_goes_on_from_the_backup(cluster, tmp_path):
 def test_what_is_no_whole_backup_is_told_and_not_restored(cluster, tmp_path):
     cluster.bootstrap()
     cluster.leader()
+    for number in range(24):  # So that it has several chunks.
+        client(cluster, "m1").register_task_definition(family="large", containerDefinitions=[{
+            "name": "main", "image": "process", "memory": 64, "command": ["/bin/true"],
+            "environment": [{"name": f"V{i}", "value": f"{number}-{i:020000d}"} for i in range(2)]}])
     file = tmp_path / "one.backup"
     backup(cluster, "m1", file)
+    assert file.stat().st_size > 24 * 40000
     assert "it is there already" in cais("backup", file, "--dir", cluster.path / "m1", fails=True)
     whole = file.read_bytes()
     for damaged, said in ((whole[:-5], "cut short"), (whole[:200] + b"X" + whole[201:], "checksum does not fit"),
@@ -105,6 +111,9 @@ def test_what_is_no_whole_backup_is_told_and_not_restored(cluster, tmp_path):
         assert said in cais("backup", "verify", file, fails=True)
         assert said in cais("restore", file, tmp_path / "none", fails=True)
         assert not (tmp_path / "none").exists()
+    file.write_bytes(whole)
+    cais("restore", file, tmp_path / "none")
+    assert json.loads(cais("storage", "check", "--json", tmp_path / "none"))["records"]["task_definition"] == 24
     assert "No such file" in cais("backup", "verify", tmp_path / "absent", fails=True)
 
 
