@@ -80,7 +80,7 @@ int raft_node_installs(struct raft_node *node, uint64_t index, uint64_t term, bo
 bool raft_node_snapshot_wanted(const struct raft_node *node, uint64_t *out_leader,
                                uint64_t *out_index)
 {
-    if (node->wanted.index == 0 || node->wanted.term != raft_node_term(node) ||
+    if (node->wanted.index <= node->commit_index || node->wanted.term != raft_node_term(node) ||
         node->wanted.leader != raft_node_leader(node))
         return false;
     *out_leader = node->wanted.leader;

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "proto/base/must.h"
-#include "server/manager/raft_node.h"
+#include "server/manager/raft_internal.h"
 #include "storage/tables.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,6 +14,8 @@ enum {
     MEMBERS = 3,
     STEPS_MAX = 64,
     ENTRIES_MAX = 4,
+    CONFIGURATIONS = 4,
+    KEEP_ENTRIES = 4,
 };
 
 /* What the bytes choose. */
@@ -27,6 +29,7 @@ struct world {
     struct raft_node *node;
     struct txn *txn;
     uint64_t now_ms;
+    uint64_t committed, term, round; /* The highest seen; the newest read. */
 };
 
 static const char *const records[MEMBERS] = {"m1 a h1 3 2 1 -", "m2 b h2 3 2 1 -",
@@ -34,7 +37,20 @@ static const char *const records[MEMBERS] = {"m1 a h1 3 2 1 -", "m2 b h2 3 2 1 -
 static struct member members[MEMBERS] = {{.id = 1, .role = MEMBER_VOTER},
                                          {.id = 2, .role = MEMBER_VOTER},
                                          {.id = 3, .role = MEMBER_VOTER}};
+static struct raft_buffer configurations[CONFIGURATIONS]; /* Any of them may come. */
 static struct env *env;
+
+static void encode_configurations(void)
+{
+    struct member others[MEMBERS];
+
+    memcpy(others, members, sizeof others);
+    raft_node_configuration_encode(members, MEMBERS, &configurations[0]);
+    raft_node_configuration_encode(members, 1, &configurations[1]);
+    raft_node_configuration_encode(members + 1, MEMBERS - 1, &configurations[2]);
+    others[0].role = MEMBER_STANDBY;
+    raft_node_configuration_encode(others, MEMBERS, &configurations[3]);
+}
 
 /* Opened once, with the files unlinked at once: nothing is ever committed. */
 static void open_once(void)
@@ -45,6 +61,7 @@ static void open_once(void)
         return;
     for (size_t i = 0; i < MEMBERS; i++)
         worked(member_parse(records[i], &members[i]));
+    encode_configurations();
     must(mkdtemp(dir) != NULL);
     must(env_open(dir, (size_t)64 << 20, table_names, TABLE_COUNT, &env) == 0);
     snprintf(path, sizeof path, "%s/data.mdb", dir);
@@ -77,6 +94,21 @@ static void sent(void *context, uint64_t to, const Peer__PeerFrame *frame)
     (void)context;
     must(to != 1);
     must(peer__peer_frame__get_packed_size(frame) > 0);
+}
+
+/* A configuration, or whatever comes. */
+static ProtobufCBinaryData configuration(struct source *source)
+{
+    uint8_t choice = byte(source);
+    size_t len = choice < source->left ? choice : source->left;
+    ProtobufCBinaryData raw = {len, (uint8_t *)source->at};
+
+    if (choice & 0x80)
+        return (ProtobufCBinaryData){configurations[choice % CONFIGURATIONS].len,
+                                     configurations[choice % CONFIGURATIONS].base};
+    source->at += len;
+    source->left -= len;
+    return raw;
 }
 
 /* ---- frames */
@@ -149,17 +181,11 @@ static void receive_append(struct world *world, Peer__PeerFrame *frame)
     append.n_entries = byte(source) % (ENTRIES_MAX + 1);
     append.entries = pointers;
     for (size_t i = 0; i < append.n_entries; i++) {
-        size_t len = byte(source) % 64;
-
-        len = len < source->left ? len : source->left;
         pointers[i] = &entries[i];
         peer__entry__init(&entries[i]);
         entries[i].type = byte(source) % 5;
         entries[i].term = number(source, term);
-        len = len < source->left ? len : source->left;
-        entries[i].data = (ProtobufCBinaryData){len, (uint8_t *)source->at};
-        source->at += len;
-        source->left -= len;
+        entries[i].data = configuration(source);
     }
     frame->body_case = PEER__PEER_FRAME__BODY_APPEND;
     frame->append = &append;
@@ -197,50 +223,123 @@ static void receive_timeout_now(struct world *world, Peer__PeerFrame *frame)
     receive(world, frame);
 }
 
+static void receive_install(struct world *world, Peer__PeerFrame *frame)
+{
+    Peer__Install install = PEER__INSTALL__INIT;
+    struct source *source = &world->source;
+
+    install.version = byte(source) % 4;
+    install.term = number(source, raft_node_term(world->node));
+    install.last_index = number(source, raft_node_last_index(world->node));
+    install.last_term = number(source, raft_node_term(world->node));
+    install.configuration_index = number(source, raft_node_applied_index(world->node));
+    install.configuration = configuration(source);
+    frame->body_case = PEER__PEER_FRAME__BODY_INSTALL;
+    frame->install = &install;
+    receive(world, frame);
+}
+
+static void receive_ping(struct world *world, Peer__PeerFrame *frame)
+{
+    Peer__Ping ping = PEER__PING__INIT;
+    Peer__Pong pong = PEER__PONG__INIT;
+
+    ping.term = pong.term = number(&world->source, raft_node_term(world->node));
+    ping.seq = pong.seq = number(&world->source, 0);
+    if (byte(&world->source) & 1) {
+        frame->body_case = PEER__PEER_FRAME__BODY_PING;
+        frame->ping = &ping;
+    } else {
+        frame->body_case = PEER__PEER_FRAME__BODY_PONG;
+        frame->pong = &pong;
+    }
+    receive(world, frame);
+}
+
+/* Kinds that are not Raft's: they are for others. */
+static void receive_other(struct world *world, Peer__PeerFrame *frame)
+{
+    static const Peer__PeerFrame__BodyCase kinds[] = {
+        PEER__PEER_FRAME__BODY__NOT_SET,  PEER__PEER_FRAME__BODY_HELLO,
+        PEER__PEER_FRAME__BODY_FORWARD,   PEER__PEER_FRAME__BODY_FORWARDED,
+        PEER__PEER_FRAME__BODY_IMAGE_GET, PEER__PEER_FRAME__BODY_IMAGE_CHUNK,
+        PEER__PEER_FRAME__BODY_JOIN,      PEER__PEER_FRAME__BODY_JOINED,
+        PEER__PEER_FRAME__BODY_GOODBYE,
+    };
+
+    frame->body_case = kinds[byte(&world->source) % (sizeof kinds / sizeof *kinds)];
+    must(raft_node_receive(world->node, frame) == 0); /* Without a look into them. */
+}
+
 /* ---- the turn */
+
+/* Outcomes are fine, whichever; failures are not. */
+static void manage(struct world *world)
+{
+    uint8_t what = byte(&world->source);
+    uint64_t id = 1 + what / 8 % MEMBERS, index, leader;
+    bool installs;
+
+    switch (what % 8) {
+    case 0:
+        must(raft_node_add(world->node, &members[id - 1], &index) >= 0);
+        return;
+    case 1:
+        must(raft_node_assign(world->node, id, MEMBER_VOTER, &index) >= 0);
+        return;
+    case 2:
+        must(raft_node_assign(world->node, id, MEMBER_STANDBY, &index) >= 0);
+        return;
+    case 3:
+        must(raft_node_remove(world->node, id, &index) >= 0);
+        return;
+    case 4:
+        must(raft_node_transfer(world->node, what & 0x80 ? 0 : id) >= 0);
+        return;
+    case 5:
+        raft_node_hold(world->node,
+                       what & 0x80 ? UINT64_MAX : raft_node_applied_index(world->node));
+        return;
+    case 6:
+        index = number(&world->source, raft_node_last_index(world->node));
+        must(raft_node_installs(world->node, index, 1, &installs) == 0);
+        return;
+    default:
+        if (raft_node_snapshot_wanted(world->node, &leader, &index))
+            must(leader != 1 && index > raft_node_commit_index(world->node));
+        return;
+    }
+}
 
 static void submit(struct world *world)
 {
     struct bytes command = {"command", 7};
-    uint64_t round, index;
-    int r = raft_node_submit(world->node, &command, 1, &index);
+    uint64_t index;
 
-    must(r == 0 || r == RAFT_NODE_NOT_LEADER);
-    r = raft_node_read(world->node, &round, &index);
-    must(r == 0 || r == RAFT_NODE_NOT_LEADER);
+    must(raft_node_submit(world->node, &command, 1, &index) >= 0);
+    must(raft_node_read(world->node, &world->round, &index) >= 0);
     raft_node_tell_commit(world->node, 2, raft_node_commit_index(world->node));
 }
 
 static void act(struct world *world)
 {
+    static void (*const acts[])(struct world * world, Peer__PeerFrame * frame) = {
+        receive_vote,          receive_vote_result, receive_append,  receive_append, receive_append,
+        receive_append_result, receive_timeout_now, receive_install, receive_ping,   receive_other,
+    };
     Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
     uint8_t what = byte(&world->source);
+    size_t which = (what & 0x3f) % (sizeof acts / sizeof *acts + 4);
 
     frame.from = what & 0x80 ? 2 : 3;
-    switch (what % 8) {
-    case 0:
+    if (which < sizeof acts / sizeof *acts)
+        acts[which](world, &frame);
+    else if (which == sizeof acts / sizeof *acts)
         receive_raw(world);
-        return;
-    case 1:
-        receive_vote(world, &frame);
-        return;
-    case 2:
-        receive_vote_result(world, &frame);
-        return;
-    case 3:
-    case 4:
-        receive_append(world, &frame);
-        return;
-    case 5:
-        receive_append_result(world, &frame);
-        return;
-    case 6:
-        receive_timeout_now(world, &frame);
-        return;
-    default:
+    else if (which == sizeof acts / sizeof *acts + 1)
+        manage(world);
+    else
         submit(world);
-        return;
-    }
 }
 
 static void apply(struct world *world)
@@ -252,6 +351,26 @@ static void apply(struct world *world)
     while ((r = raft_node_next(world->node, &index, &entry)) == 0)
         must(index <= raft_node_last_index(world->node));
     must(r == RAFT_NODE_NONE);
+}
+
+/* What holds whatever has come. */
+static void look(struct world *world)
+{
+    const struct raft_node *node = world->node;
+    uint64_t index;
+    size_t count;
+
+    raft_node_members(node, &count, &index);
+    must(count > 0 && count <= LIMIT_MANAGERS);
+    must(index <= raft_node_last_index(node));
+    must(raft_node_first_index(node) <= raft_node_applied_index(node) + 1);
+    must(raft_node_applied_index(node) <= raft_node_last_index(node));
+    must(raft_node_commit_index(node) >= world->committed);
+    must(raft_node_term(node) >= world->term);
+    must(!raft_node_read_confirmed(node, world->round) || raft_node_ready(node));
+    must(raft_node_deadline(node) > 0);
+    world->committed = raft_node_commit_index(node);
+    world->term = raft_node_term(node);
 }
 
 static void turn(struct world *world)
@@ -267,6 +386,7 @@ static void turn(struct world *world)
     must(raft_node_tick(world->node) == 0);
     apply(world);
     must(raft_node_end(world->node) == 0);
+    look(world);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -280,6 +400,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .election_ms = 300,
         .heartbeat_ms = 50,
         .seed = 1,
+        .keep_entries = KEEP_ENTRIES,
         .send = sent,
     };
 

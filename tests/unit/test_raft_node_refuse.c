@@ -173,6 +173,65 @@ START_TEST(a_vote_that_nobody_asked_for_is_refused)
 }
 END_TEST
 
+static void receive_taken(struct server *server)
+{
+    Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, stale_frame.len, stale_frame.base);
+
+    ck_assert_int_eq(raft_node_receive(server->node, frame), 0);
+    peer__peer_frame__free_unpacked(frame, NULL);
+}
+
+static void give(struct server *to, Peer__PeerFrame *frame)
+{
+    uint8_t bytes[1024];
+
+    stale_frame = (struct bytes){bytes, peer__peer_frame__pack(frame, bytes)};
+    turn(to, receive_taken);
+}
+
+/* From a leader to come, as it can be when the old one hears of its followers' answers late. */
+static void give_ticket(struct server *to, uint64_t from, uint64_t term, uint64_t index)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+    Peer__Install install = PEER__INSTALL__INIT;
+    struct bytes configuration;
+
+    ck_assert_int_eq(env_read(to->env, &txn), 0);
+    ck_assert_int_eq(log_configuration_get(txn, &configuration), 0);
+    install.term = install.last_term = term;
+    install.last_index = index;
+    install.configuration_index = 1;
+    install.configuration = (ProtobufCBinaryData){configuration.len, (uint8_t *)configuration.base};
+    frame.from = from;
+    frame.body_case = PEER__PEER_FRAME__BODY_INSTALL;
+    frame.install = &install;
+    give(to, &frame);
+}
+
+START_TEST(a_ticket_for_what_has_been_committed_since_is_not_used)
+{
+    struct server *other = follower_after_a_write(), *first = leader();
+    uint64_t term = raft_node_term(first->node) + 1, from, index, last;
+    Peer__PeerFrame frame = PEER__PEER_FRAME__INIT;
+    Peer__Append append = PEER__APPEND__INIT;
+
+    write_to(first, "late ");
+    last = raft_node_last_index(first->node);
+    give_ticket(first, other->id, term, last);
+    run(5);
+    ck_assert_uint_eq(raft_node_commit_index(first->node), last);
+    append.term = append.prev_log_term = term;
+    append.prev_log_index = last + 3;
+    frame.from = other->id;
+    frame.body_case = PEER__PEER_FRAME__BODY_APPEND;
+    frame.append = &append;
+    give(first, &frame);
+    ck_assert_uint_eq(raft_node_leader(first->node), other->id);
+    ck_assert(!raft_node_snapshot_wanted(first->node, &from, &index));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("raft_node_refuse");
@@ -186,6 +245,7 @@ int main(void)
     tcase_add_test(tc, an_append_that_makes_no_sense_is_refused);
     tcase_add_test(tc, an_answer_about_entries_that_never_were_is_refused);
     tcase_add_test(tc, a_vote_that_nobody_asked_for_is_refused);
+    tcase_add_test(tc, a_ticket_for_what_has_been_committed_since_is_not_used);
     suite_add_tcase(s, tc);
     end_suite(srunner_create(s), &failed);
     return failed != 0;
