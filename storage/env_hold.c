@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "storage/directory.h"
 #include "storage/env_inner.h"
 
 enum { RESTS = 1000 }; /* Of a millisecond. */
@@ -172,16 +172,9 @@ int env_make_room(struct env *env)
 static int sync_parent(const char *dir)
 {
     scope(buffer_fini) struct buffer path = {0};
-    int fd, r = 0;
 
     buffer_append_format(&path, "%s/..", dir);
-    fd = open(buffer_text(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_new(-errno);
-    if (fsync(fd) < 0)
-        r = -errno;
-    close(fd);
-    return err_new(r);
+    return err_up(directory_sync(buffer_text(&path)));
 }
 
 static int rename_durably(const char *from, const char *to, unsigned flags)

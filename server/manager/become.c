@@ -15,6 +15,7 @@
 #include "server/manager/node_key.h"
 #include "server/manager/raft_node.h"
 #include "server/net/log.h"
+#include "storage/directory.h"
 
 /* Takes the sentence. */
 static int failed(char *problem)
@@ -178,10 +179,14 @@ int become_write_token(const char *dir, const struct token *token)
 
     if (r == 0 && write(fd, line, strlen(line)) != (ssize_t)strlen(line))
         r = -EIO;
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
     if (fd >= 0)
         close(fd);
     if (r == 0 && rename(draft, path) < 0)
         r = -errno;
+    if (r == 0)
+        r = directory_sync(dir);
     free(line);
     free(draft);
     free(path);

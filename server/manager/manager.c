@@ -1,16 +1,13 @@
 #include "server/manager/manager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include "proto/base/err.h"
@@ -26,6 +23,7 @@
 #include "server/manager/tokens.h"
 #include "server/net/address.h"
 #include "server/net/log.h"
+#include "storage/directory.h"
 #include "storage/tables.h"
 
 enum {
@@ -263,26 +261,6 @@ static void token_made(void *context)
 
 /* ---- opening */
 
-/* Like mkdir -p. */
-static int make_directory(const char *path)
-{
-    char *copy = mem_string(path);
-    int r = 0;
-
-    for (char *at = copy + 1; r == 0 && *at; at++) {
-        if (*at != '/')
-            continue;
-        *at = '\0';
-        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-            r = -errno;
-        *at = '/';
-    }
-    if (r == 0 && mkdir(copy, 0700) < 0 && errno != EEXIST)
-        r = -errno;
-    free(copy);
-    return err_new(r);
-}
-
 static int resolve(const char *host, uint16_t port, struct sockaddr_storage *out)
 {
     char problem[ADDRESS_PROBLEM];
@@ -312,16 +290,6 @@ static int resolve_all(struct manager *manager)
     return err_up(r);
 }
 
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? err_new(-errno) : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return r;
-}
-
 /* What is left of an image that was not adopted, or of the state that one took the place of, goes:
  * but not before it is sure that no other process is at work here. */
 static int open_storage(struct manager *manager)
@@ -330,9 +298,7 @@ static int open_storage(struct manager *manager)
 
     manager->state_dir = mem_format("%s/state", manager->options.dir);
     manager->incoming_dir = mem_format("%s/incoming", manager->options.dir);
-    r = make_directory(manager->state_dir);
-    if (r == 0)
-        r = sync_directory(manager->options.dir);
+    r = directory_make(manager->state_dir);
     if (r == 0)
         r = env_open(manager->state_dir, MAP_BYTES, table_names, TABLE_COUNT, &manager->env);
     if (r == 0)

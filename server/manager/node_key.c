@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "storage/directory.h"
 
 enum { NAMED_BYTES = MEMBER_KEY_CHARS / 2 };
 
@@ -58,28 +58,20 @@ static int write_draft(const char *path, EVP_PKEY *key)
     return err_new(r);
 }
 
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return err_new(r);
-}
-
 static int make(const char *folder, const char *path, EVP_PKEY **out)
 {
-    char *draft = mem_format("%s/.key.pem", folder);
     EVP_PKEY *key = EVP_EC_gen("P-256");
+    char *draft;
     int r;
 
-    must(key);
+    if (!key)
+        return err_new(-ENOMEM); /* What else it could be has no name here. */
+    draft = mem_format("%s/.key.pem", folder);
     r = write_draft(draft, key);
     if (r == 0 && rename(draft, path) < 0)
         r = err_new(-errno);
     if (r == 0)
-        r = sync_directory(folder);
+        r = directory_sync(folder);
     free(draft);
     if (r < 0)
         EVP_PKEY_free(key);
@@ -93,7 +85,7 @@ int node_key(const char *dir, char out[MEMBER_KEY_CHARS + 1])
     char *folder = mem_format("%s/identity", dir);
     char *path = mem_format("%s/key.pem", folder);
     EVP_PKEY *key = NULL;
-    int r = mkdir(folder, 0700) < 0 && errno != EEXIST ? err_new(-errno) : 0;
+    int r = directory_make(folder);
 
     if (r == 0) {
         r = load(path, &key);

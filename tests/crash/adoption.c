@@ -103,7 +103,7 @@ int adoption_end(struct adoption *adoption)
     int r;
 
     adoption_drop(adoption);
-    r = story_remove(incoming);
+    r = env_remove(incoming);
     free(incoming);
     return err_up(r);
 }

@@ -1,62 +1,31 @@
 #include "tests/crash/story.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/crc32c.h"
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "storage/apply.h"
+#include "storage/directory.h"
 #include "storage/log.h"
 #include "storage/tables.h"
 #include "storage/tables_check.h"
 #include "tests/fuzz/apply_ops.h"
 
-/* Not remove(): record.c does not see what the C library calls within itself. */
-int story_remove(const char *dir)
-{
-    static const char *const names[] = {"birth.mdb", "data.mdb", "lock.mdb"};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = mem_format("%s/%s", dir, names[i]);
-        int r = unlink(path) < 0 && errno != ENOENT ? -errno : 0;
-
-        free(path);
-        if (r < 0)
-            return err_new(r);
-    }
-    return rmdir(dir) < 0 && errno != ENOENT ? err_new(-errno) : 0;
-}
-
-/* A name is durable once its directory was synced. */
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return err_new(r);
-}
-
 int story_start(const char *dir, size_t map_bytes, struct env **out)
 {
     char *incoming = mem_format("%s/incoming", dir);
     char *state = mem_format("%s/state", dir);
-    int r = story_remove(incoming);
+    int r = directory_make(state);
 
-    if (r == 0 && mkdir(state, 0700) < 0 && errno != EEXIST)
-        r = err_new(-errno);
-    if (r == 0)
-        r = sync_directory(dir);
     if (r == 0)
         r = env_open(state, map_bytes, table_names, TABLE_COUNT, out);
+    if (r == 0)
+        r = env_remove(incoming);
     free(incoming);
     free(state);
     return err_up(r);

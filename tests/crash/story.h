@@ -37,12 +37,9 @@ struct story_mark {
     struct story_state state;
 };
 
-/* As a manager starts in DIR: DIR/incoming, which is of no use, is removed, DIR/state is made if it
- * is not there, and opened. Gives *out. */
+/* As a manager starts in DIR: DIR/state is made if it is not there, and opened, and DIR/incoming,
+ * which is of no use, is removed. Gives *out, on failure too. */
 int story_start(const char *dir, size_t map_bytes, struct env **out);
-
-/* Remove an environment's directory, if it is there. */
-int story_remove(const char *dir);
 
 /* -EUCLEAN: the log or a table is damaged; *out_text (gives) says how. */
 int story_look(struct txn *txn, struct story_state *out, char **out_text);
