@@ -9,6 +9,7 @@
 #include "server/cli/verb.h"
 #include "server/lab/lab.h"
 #include "server/manager/manager.h"
+#include "server/net/heap.h"
 #include "server/worker/shim.h"
 #include "server/worker/worker_main.h"
 
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
     static const char what[] = "Amazon ECS for your own machines: replicated managers, workers in "
                                "zones, and a\nlaboratory that breaks them on purpose.";
 
+    heap_stops_when_empty();
     argp_err_exit_status = EXIT_USAGE;
     if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
         return version_main(1, argv);

@@ -7,6 +7,7 @@
 #include "proto/base/mem.h"
 #include "proto/limits.h"
 #include "proto/problem.h"
+#include "proto/unpacking.h"
 #include "storage/apply_inner.h"
 #include "storage/tables_write.h"
 
@@ -158,7 +159,7 @@ static int apply_bytes(struct apply *a, struct bytes bytes)
 
     if (bytes.len > LIMIT_COMMAND_BYTES)
         return apply_refuse(a, COMMAND__ERROR_CODE__ERROR_SERVER, "The command is too large.");
-    command = command__command__unpack(NULL, bytes.len, bytes.base);
+    command = command__command__unpack(&unpacking, bytes.len, bytes.base);
     if (!command)
         return apply_refuse(a, COMMAND__ERROR_CODE__ERROR_SERVER, "The command cannot be read.");
     a->now_ms = command->time_ms;

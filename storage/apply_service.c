@@ -7,6 +7,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "proto/limits.h"
+#include "proto/unpacking.h"
 #include "storage/apply_inner.h"
 #include "storage/tables_write.h"
 
@@ -235,7 +236,7 @@ static ProtobufCMessage *copy_of(const ProtobufCMessage *message)
     ProtobufCMessage *copy;
 
     protobuf_c_message_pack(message, packed);
-    copy = protobuf_c_message_unpack(message->descriptor, NULL, len, packed);
+    copy = protobuf_c_message_unpack(message->descriptor, &unpacking, len, packed);
     free(packed);
     must(copy); /* It was a message a moment ago. */
     return copy;

@@ -5,6 +5,7 @@
 
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
+#include "proto/unpacking.h"
 
 enum {
     PACK_ON_STACK = 2048, /* Nearly every record; a task definition may be larger. */
@@ -12,7 +13,7 @@ enum {
 
 int record_unpack(struct bytes value, const ProtobufCMessageDescriptor *type, void *out)
 {
-    ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, value.len, value.base);
+    ProtobufCMessage *message = protobuf_c_message_unpack(type, &unpacking, value.len, value.base);
 
     if (!message)
         return err_new(-EUCLEAN);

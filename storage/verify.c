@@ -10,6 +10,7 @@
 #include "proto/command.pb-c.h"
 #include "proto/dump.h"
 #include "proto/message.h"
+#include "proto/unpacking.h"
 #include "storage/tables_check.h"
 
 #define PROBLEM(report, ...) ((report)->problem = mem_format(__VA_ARGS__))
@@ -146,7 +147,7 @@ static void dump_value(const ProtobufCMessageDescriptor *type, struct bytes valu
                        struct buffer *out)
 {
     ProtobufCMessage *message =
-        type ? protobuf_c_message_unpack(type, NULL, value.len, value.base) : NULL;
+        type ? protobuf_c_message_unpack(type, &unpacking, value.len, value.base) : NULL;
 
     if (message)
         dump_message(message, out);

@@ -8,11 +8,20 @@
 
 #include "proto/base/must.h"
 
+/* Decision 0001. What is said here asks for no memory. */
+static void must_have(const void *memory)
+{
+    if (memory)
+        return;
+    fputs("out of memory\n", stderr);
+    abort();
+}
+
 void *mem_zeroed(size_t count, size_t size)
 {
     void *memory = calloc(count > 0 ? count : 1, size);
 
-    must(memory);
+    must_have(memory);
     return memory;
 }
 
@@ -23,7 +32,7 @@ void *mem_resize(void *old, size_t count, size_t size)
     must(size > 0);
     must(count <= SIZE_MAX / size);
     memory = realloc(old, count > 0 ? count * size : 1); /* Never NULL, not even for nothing. */
-    must(memory);
+    must_have(memory);
     return memory;
 }
 
@@ -47,11 +56,11 @@ char *mem_format(const char *format, ...)
 {
     va_list args;
     char *text = NULL;
-    int len;
 
     va_start(args, format);
-    len = vasprintf(&text, format, args);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL; /* It is undefined then. */
     va_end(args);
-    must(len >= 0);
+    must_have(text);
     return text;
 }

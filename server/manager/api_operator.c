@@ -6,6 +6,7 @@
 
 #include "proto/message.h"
 #include "proto/operator.pb-c.h"
+#include "proto/unpacking.h"
 #include "server/manager/api_internal.h"
 
 /* ---- managers */
@@ -16,7 +17,8 @@ int render_managed(struct render *render)
     ProtobufCMessage *response = render->response;
     const ProtobufCMessageDescriptor *type = response->descriptor;
     const ProtobufCBinaryData *answer = &render->result->answer;
-    ProtobufCMessage *unpacked = protobuf_c_message_unpack(type, NULL, answer->len, answer->data);
+    ProtobufCMessage *unpacked =
+        protobuf_c_message_unpack(type, &unpacking, answer->len, answer->data);
 
     if (!unpacked)
         return render_refuse(render, COMMAND__ERROR_CODE__ERROR_SERVER,

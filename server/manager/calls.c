@@ -14,6 +14,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "proto/problem.h"
+#include "proto/unpacking.h"
 #include "proto/validate.h"
 #include "server/manager/command_build.h"
 #include "server/manager/core_internal.h"
@@ -315,7 +316,8 @@ static bool unpack_forward(const Peer__Forward *body, struct remote_call *remote
         type = manage_request(body->action);
     if (!type)
         return false;
-    remote->request = protobuf_c_message_unpack(type, NULL, body->request.len, body->request.data);
+    remote->request =
+        protobuf_c_message_unpack(type, &unpacking, body->request.len, body->request.data);
     remote->call.request = remote->request;
     remote->call.write = true;
     return remote->request && is_valid(remote->request);

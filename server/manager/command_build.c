@@ -11,6 +11,7 @@
 #include "proto/limits.h"
 #include "proto/message.h"
 #include "proto/operator.pb-c.h"
+#include "proto/unpacking.h"
 
 #define DEFAULT_TOKEN_TTL_MS (UINT64_C(24) * 60 * 60 * 1000)
 
@@ -22,7 +23,7 @@ ProtobufCMessage *command_copy(const ProtobufCMessage *message)
     ProtobufCMessage *copy;
 
     protobuf_c_message_pack(message, packed);
-    copy = protobuf_c_message_unpack(message->descriptor, NULL, len, packed);
+    copy = protobuf_c_message_unpack(message->descriptor, &unpacking, len, packed);
     free(packed);
     must(copy != NULL);
     return copy;

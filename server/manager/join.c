@@ -10,6 +10,7 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/unpacking.h"
 #include "server/manager/peers.h"
 #include "server/net/address.h"
 #include "server/net/frame.h"
@@ -132,7 +133,7 @@ static void received(void *context, struct bytes bytes)
     if (r == FRAME_PARTIAL)
         return;
     if (r == 0)
-        frame = peer__peer_frame__unpack(NULL, message.len, message.base);
+        frame = peer__peer_frame__unpack(&unpacking, message.len, message.base);
     if (frame && frame->body_case == PEER__PEER_FRAME__BODY_JOINED)
         take_answer(join, frame->joined);
     else

@@ -1,6 +1,7 @@
 #include "server/manager/manager_options.h"
 
 #include <argp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -240,7 +241,10 @@ void manager_options_parse(int argc, char **argv, struct manager_options *out)
     if (settings_arguments(options, SETTINGS_FILE, argc, argv, &argc, &out->arguments) < 0)
         exit(2);
     argv = out->arguments;
-    argp_parse(&argp, argc, argv, 0, NULL, out);
+    if (argp_parse(&argp, argc, argv, 0, NULL, out) != 0) {
+        fprintf(stderr, "cais manager: out of memory\n"); /* It says of all else itself. */
+        exit(EXIT_FAILURE);
+    }
 }
 
 void manager_options_fini(struct manager_options *out)

@@ -10,6 +10,7 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/unpacking.h"
 #include "server/manager/peers_internal.h"
 #include "server/net/address.h"
 #include "server/net/log.h"
@@ -106,7 +107,7 @@ static void link_received(void *context, struct bytes bytes)
     r = frame_next(&link->reader, &message);
     if (r == FRAME_PARTIAL)
         return;
-    frame = r == 0 ? peer__peer_frame__unpack(NULL, message.len, message.base) : NULL;
+    frame = r == 0 ? peer__peer_frame__unpack(&unpacking, message.len, message.base) : NULL;
     if (frame && frame->from == link->member.id &&
         frame->body_case == PEER__PEER_FRAME__BODY_GOODBYE)
         config->goodbye(config->context, frame->from, frame->goodbye->reason);

@@ -8,6 +8,7 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/unpacking.h"
 #include "server/manager/peers_internal.h"
 #include "server/net/log.h"
 
@@ -160,7 +161,7 @@ static int take_first(struct incoming *incoming, Peer__PeerFrame *frame)
 
 static int incoming_message(struct incoming *incoming, struct bytes message)
 {
-    Peer__PeerFrame *frame = peer__peer_frame__unpack(NULL, message.len, message.base);
+    Peer__PeerFrame *frame = peer__peer_frame__unpack(&unpacking, message.len, message.base);
 
     if (!frame)
         return -EPROTO;

@@ -115,3 +115,6 @@ void raft_node_forget_acks(struct raft_node *node);
 
 /* Send the Appends that raft_node_tell_commit asked for. */
 int raft_node_tell_commits(struct raft_node *node);
+
+/* The core asks this process for memory from now on; again is fine. */
+void raft_node_stop_without_memory(void);

@@ -164,6 +164,7 @@ static int init_core(struct raft_node *node)
 {
     struct raft *raft = &node->raft;
 
+    raft_node_stop_without_memory();
     if (raft_version_number() != RAFT_VERSION_NUMBER)
         return err_new(-ELIBBAD); /* Ownership rules differ between releases: docs/consensus.md. */
     if (raft_init(raft, NULL, NULL, node->config.self, node->address) != 0)

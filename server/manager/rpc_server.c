@@ -7,6 +7,7 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/unpacking.h"
 #include "server/net/grpc_server.h"
 #include "server/net/log.h"
 #include "server/net/queue.h"
@@ -89,7 +90,7 @@ static void called(void *context, struct grpc_call *call, const char *path, stru
         pending->rpc.kind = calls[i].kind;
         pending->rpc.done = answered;
         pending->rpc.request =
-            protobuf_c_message_unpack(calls[i].request, NULL, message.len, message.base);
+            protobuf_c_message_unpack(calls[i].request, &unpacking, message.len, message.base);
         if (!pending->rpc.request) {
             grpc_fail(call, GRPC_INVALID_ARGUMENT, "the message is not this call's request");
             free(pending);
@@ -122,6 +123,13 @@ static void run(void *context)
     uv_run(&server->loop, UV_RUN_DEFAULT);
 }
 
+static void release(struct rpc_server *server)
+{
+    queue_free(server->answers);
+    worked(uv_loop_close(&server->loop));
+    free(server);
+}
+
 int rpc_server_open(struct core *core, const struct sockaddr_storage *listen,
                     struct rpc_server **out)
 {
@@ -142,7 +150,13 @@ int rpc_server_open(struct core *core, const struct sockaddr_storage *listen,
     worked(queue_open(&server->loop, &answers, &server->answers));
     worked(uv_async_init(&server->loop, &server->stop, stop_now));
     server->stop.data = server;
-    worked(uv_thread_create(&server->thread, run, server));
+    r = uv_thread_create(&server->thread, run, server);
+    if (r < 0) {
+        stop_now(&server->stop);
+        run(server);
+        release(server);
+        return err_new(r);
+    }
     *out = server;
     return 0;
 }
@@ -153,9 +167,7 @@ void rpc_server_close(struct rpc_server *server)
         return;
     uv_async_send(&server->stop);
     uv_thread_join(&server->thread);
-    queue_free(server->answers);
-    worked(uv_loop_close(&server->loop));
-    free(server);
+    release(server);
 }
 
 uint16_t rpc_server_port(const struct rpc_server *server)

@@ -9,6 +9,7 @@
 #include "proto/base/list.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/unpacking.h"
 #include "server/worker/report.h"
 
 enum { NO_PULL = 0 };
@@ -193,7 +194,7 @@ size_t agent_take_reports(struct agent *agent, Command__TaskReport **out, size_t
 
         list_remove(&task->owed);
         list_append(&agent->sent, &task->owed);
-        out[count] = command__task_report__unpack(NULL, task->report.len, task->report.base);
+        out[count] = command__task_report__unpack(&unpacking, task->report.len, task->report.base);
         must(out[count]);
         count++;
     }

@@ -4,6 +4,7 @@
 
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/unpacking.h"
 
 struct queued {
     struct list link;
@@ -33,7 +34,7 @@ Command__TaskReport *report_copy(const Command__TaskReport *report)
     Command__TaskReport *copy;
 
     command__task_report__pack(report, packed);
-    copy = command__task_report__unpack(NULL, len, packed);
+    copy = command__task_report__unpack(&unpacking, len, packed);
     free(packed);
     must(copy);
     return copy;

@@ -9,6 +9,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
 #include "proto/limits.h"
+#include "proto/unpacking.h"
 #include "server/net/address.h"
 #include "server/net/grpc_client.h"
 #include "server/net/log.h"
@@ -211,7 +212,8 @@ static void try_current(struct session *session)
 static ProtobufCMessage *answer(const ProtobufCMessageDescriptor *type, enum grpc_status status,
                                 struct bytes reply)
 {
-    return status == GRPC_OK ? protobuf_c_message_unpack(type, NULL, reply.len, reply.base) : NULL;
+    return status == GRPC_OK ? protobuf_c_message_unpack(type, &unpacking, reply.len, reply.base)
+                             : NULL;
 }
 
 /* Nothing came back, or the connection was never made. */

@@ -14,6 +14,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
+#include "proto/unpacking.h"
 #include "server/worker/release.h"
 
 enum { READ_STEP = 4096 };
@@ -214,7 +215,7 @@ static int read_message(const char *path, const char *name, const ProtobufCMessa
 
     if (r != 0)
         return r < 0 ? err_up(r) : r;
-    message = bytes.len ? protobuf_c_message_unpack(type, NULL, bytes.len, bytes.base) : NULL;
+    message = bytes.len ? protobuf_c_message_unpack(type, &unpacking, bytes.len, bytes.base) : NULL;
     if (!message)
         return TASK_DIR_DAMAGED;
     *out = message;

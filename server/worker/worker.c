@@ -8,6 +8,7 @@
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "proto/base/must.h"
+#include "proto/unpacking.h"
 #include "server/net/address.h"
 #include "server/net/log.h"
 #include "server/worker/agent.h"
@@ -174,7 +175,7 @@ static Worker__Assignment *copy_assignment(const Worker__Assignment *from)
     Worker__Assignment *copy;
 
     worker__assignment__pack(from, packed);
-    copy = worker__assignment__unpack(NULL, len, packed);
+    copy = worker__assignment__unpack(&unpacking, len, packed);
     free(packed);
     must(copy);
     return copy;

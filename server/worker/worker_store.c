@@ -21,6 +21,7 @@
 #include "proto/base/list.h"
 #include "proto/base/mem.h"
 #include "proto/base/rng.h"
+#include "proto/unpacking.h"
 #include "server/worker/release.h"
 #include "storage/env.h"
 
@@ -186,7 +187,7 @@ int store_commit(struct store *store)
 
 static void *unpack(const ProtobufCMessageDescriptor *type, struct bytes bytes)
 {
-    return protobuf_c_message_unpack(type, NULL, bytes.len, bytes.base);
+    return protobuf_c_message_unpack(type, &unpacking, bytes.len, bytes.base);
 }
 
 static int get_report(struct txn *txn, struct bytes task_id, Command__TaskReport **out)
