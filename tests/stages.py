@@ -16,6 +16,7 @@ FUZZ_SECONDS = 3
 E2E_SECONDS = 900
 CRASH_IMAGES = 6000
 CRASH_KILLS = 10
+CRASH_CALLS = 20
 CRASH_SECONDS = 120
 THREADED = ("env_adopt", "queue", "api", "api_ecs", "core", "rpc_server")  # Units whose code runs on several threads.
 
@@ -192,6 +193,9 @@ def crash(run):
     for mutant in ("nosync", "nometasync", "nodirsync"):
         run.check(f"power cuts, mutant {mutant}", [*words, "--images", 500, "--mutant", mutant], timeout=CRASH_SECONDS)
     run.check("failing calls", [ROOT / "tests/crash/inject", "--build", run.build / "release"], timeout=CRASH_SECONDS)
+    run.check("failing calls of a manager", [ROOT / "tests/crash/inject_manager", "--build", run.build / "release", "--most", CRASH_CALLS],
+              timeout=CRASH_SECONDS)
+    run.check("durable names", [ROOT / "tests/crash/names", "--build", run.build / "release"], timeout=CRASH_SECONDS)
     words = [ROOT / "tests/crash/kill", "--build", run.build / "release", "--kills"]
     run.check("kills", [*words, CRASH_KILLS], timeout=CRASH_SECONDS)
     run.check("kills, with stale reads", [*words, CRASH_KILLS, "--stale"], timeout=CRASH_SECONDS)

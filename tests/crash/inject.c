@@ -4,6 +4,7 @@
  * CAIS_INJECT is KIND:ERRNO:K, K counted from 1. For all kinds but memory only calls on files under
  * CAIS_INJECT_UNDER count, an absolute path without links. When it happens "injected" is written
  * to CAIS_INJECT_TOLD, so that who started the program knows whether there were K calls at all.
+ * With K = 0 none fails, and their number is written there when the program ends.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 static char kind[16];
 static int error;
 static unsigned long countdown;
+static bool only_counts;
 static const char *under;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -35,34 +38,52 @@ __attribute__((constructor)) static void start(void)
     if (!plan || !under || sscanf(plan, "%15[a-z]:%d:%lu", kind, &e, &k) != 3)
         return;
     error = e;
+    only_counts = k == 0;
     __atomic_store_n(&countdown, k, __ATOMIC_SEQ_CST);
+}
+
+static void tell(const char *text, size_t len)
+{
+    const char *told = getenv("CAIS_INJECT_TOLD");
+    int fd = told ? REAL(open)(told, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0)
+        return;
+    if (REAL(write)(fd, text, len) != (ssize_t)len)
+        abort();
+    close(fd);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    char text[32];
+    bool counts = error != 0 && only_counts;
+
+    error = 0;
+    if (counts)
+        tell(text, (size_t)snprintf(text, sizeof text, "%lu\n", -countdown));
 }
 
 /* Of the calls of this kind that count, is this the one? errno is then set. */
 static bool fails(const char *what, bool counts)
 {
-    const char *told;
-    int fd;
-
     if (error == 0 || !counts || strcmp(what, kind) != 0)
         return false;
     if (__atomic_fetch_sub(&countdown, 1, __ATOMIC_SEQ_CST) != 1)
         return false;
-    told = getenv("CAIS_INJECT_TOLD");
-    fd = told ? REAL(open)(told, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0) {
-        if (REAL(write)(fd, "injected\n", 9) != 9)
-            abort();
-        close(fd);
-    }
+    tell("injected\n", 9);
     errno = error;
     return true;
 }
 
+static bool is_under(const char *path)
+{
+    return under && strncmp(path, under, strlen(under)) == 0;
+}
+
 static bool path_counts(const char *path)
 {
-    return under && (strncmp(path, under, strlen(under)) == 0 || path[0] != '/' ||
-                     strncmp(path, "/proc/self/fd/", 14) == 0);
+    return is_under(path) || path[0] != '/' || strncmp(path, "/proc/self/fd/", 14) == 0;
 }
 
 static bool fd_counts(int fd)
@@ -72,7 +93,7 @@ static bool fd_counts(int fd)
     if (fd < 0 || error == 0)
         return false;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    return readlink(link, path, sizeof path - 1) > 0 && path_counts(path);
+    return readlink(link, path, sizeof path - 1) > 0 && is_under(path);
 }
 
 #define FAILING(type, name, parameters, what, counts, failure, call)                               \
@@ -103,6 +124,15 @@ FAILING(int, ftruncate, (int fd, off_t size), "size", fd_counts(fd), -1, (fd, si
 FAILING(int, ftruncate64, (int fd, off64_t size), "size", fd_counts(fd), -1, (fd, size))
 FAILING(int, renameat, (int from_dir, const char *from, int to_dir, const char *to), "rename",
         path_counts(from), -1, (from_dir, from, to_dir, to))
+FAILING(int, rename, (const char *from, const char *to), "rename", path_counts(from), -1,
+        (from, to))
+FAILING(int, renameat2,
+        (int from_dir, const char *from, int to_dir, const char *to, unsigned flags), "rename",
+        path_counts(from), -1, (from_dir, from, to_dir, to, flags))
+FAILING(int, mkdir, (const char *path, mode_t mode), "open", path_counts(path), -1, (path, mode))
+FAILING(FILE *, fopen, (const char *path, const char *mode), "open", path_counts(path), NULL,
+        (path, mode))
+FAILING(int, fflush, (FILE * file), "write", file &&fd_counts(fileno(file)), EOF, (file))
 FAILING(void *, mmap, (void *at, size_t len, int protection, int flags, int fd, off_t offset),
         "map", fd_counts(fd), MAP_FAILED, (at, len, protection, flags, fd, offset))
 FAILING(void *, mmap64, (void *at, size_t len, int protection, int flags, int fd, off64_t offset),
