@@ -84,8 +84,13 @@ static int add_file(struct arguments *arguments, const struct argp_option *optio
     FILE *in = fopen(file, "re");
     int r = 0;
 
-    if (!in)
-        return errno == ENOENT ? 0 : err_new(-errno);
+    if (!in && errno == ENOENT)
+        return 0;
+    if (!in) {
+        r = -errno;
+        fprintf(stderr, "%s: %s\n", file, strerror(errno));
+        return err_new(r);
+    }
     for (int number = 1; r == 0 && fgets(line, sizeof line, in); number++) {
         r = add_line(arguments, options, line);
         if (r < 0)

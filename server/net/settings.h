@@ -13,7 +13,8 @@
  * `options` are looked for; one without an argument is given when its value is "true" or "1".
  * Gives *out_argv, an array of *out_argc strings and a NULL; argp hands out pointers into it, so
  * free it when what was parsed is not used any more. -EINVAL: a line of the file is not
- * `name = value`; it is told on standard error. */
+ * `name = value`; other errors: it is there and cannot be read. Either is told on standard error.
+ */
 int settings_arguments(const struct argp_option *options, const char *file, int argc, char **argv,
                        int *out_argc, char ***out_argv);
 void settings_free(char **argv); /* NULL is fine. */

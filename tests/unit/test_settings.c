@@ -105,6 +105,29 @@ START_TEST(a_line_without_an_equals_sign_is_refused)
 }
 END_TEST
 
+START_TEST(a_file_that_cannot_be_opened_is_told)
+{
+    char **argv, target[sizeof path], said[200] = "";
+    int argc, before = dup(STDERR_FILENO), r;
+    FILE *to = tmpfile();
+
+    ck_assert_ptr_nonnull(to);
+    strcpy(target, path);
+    unlink(path); /* Made by the fixture. */
+    ck_assert_int_eq(symlink(target, path), 0); /* To itself. */
+    dup2(fileno(to), STDERR_FILENO);
+    r = arguments(1, &argc, &argv);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    rewind(to);
+    ck_assert_ptr_nonnull(fgets(said, sizeof said, to));
+    fclose(to);
+    unlink(path);
+    ck_assert_int_eq(r, -ELOOP);
+    ck_assert_ptr_nonnull(strstr(said, path));
+}
+END_TEST
+
 START_TEST(no_file_is_fine)
 {
     char **argv;
@@ -128,6 +151,7 @@ int main(void)
     tcase_add_test(tc, a_switch_is_given_only_when_it_is_on);
     tcase_add_test(tc, another_verbs_setting_is_passed_over);
     tcase_add_test(tc, a_line_without_an_equals_sign_is_refused);
+    tcase_add_test(tc, a_file_that_cannot_be_opened_is_told);
     tcase_add_test(tc, no_file_is_fine);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
