@@ -112,8 +112,9 @@ START_TEST(a_file_that_cannot_be_opened_is_told)
     FILE *to = tmpfile();
 
     ck_assert_ptr_nonnull(to);
+    write_file(""); /* For a name of its own. */
     strcpy(target, path);
-    unlink(path); /* Made by the fixture. */
+    unlink(path);
     ck_assert_int_eq(symlink(target, path), 0); /* To itself. */
     dup2(fileno(to), STDERR_FILENO);
     r = arguments(1, &argc, &argv);
