@@ -116,7 +116,7 @@ def ctest(run, name, preset, pattern):
     words = ["ctest", "--test-dir", run.build / preset, "-j", str(os.cpu_count()), "--output-on-failure",
              "--output-junit", report, "--timeout", "120"]
     words += ["-R", pattern] if pattern else []
-    run.command(name, words)
+    run.command(name, words, env={"TSAN_OPTIONS": f"suppressions={ROOT / 'tests' / 'tsan.supp'}"})
     if report.exists():
         count_ctest(run, report)
     else:
