@@ -8,8 +8,8 @@
 
 #include "proto/base/must.h"
 
-/* Decision 0001. What is said here asks for no memory. */
-static void must_have(const void *memory)
+/* What is said here asks for no memory. */
+void mem_must_have(const void *memory)
 {
     if (memory)
         return;
@@ -21,7 +21,7 @@ void *mem_zeroed(size_t count, size_t size)
 {
     void *memory = calloc(count > 0 ? count : 1, size);
 
-    must_have(memory);
+    mem_must_have(memory);
     return memory;
 }
 
@@ -32,7 +32,7 @@ void *mem_resize(void *old, size_t count, size_t size)
     must(size > 0);
     must(count <= SIZE_MAX / size);
     memory = realloc(old, count > 0 ? count * size : 1); /* Never NULL, not even for nothing. */
-    must_have(memory);
+    mem_must_have(memory);
     return memory;
 }
 
@@ -61,6 +61,6 @@ char *mem_format(const char *format, ...)
     if (vasprintf(&text, format, args) < 0)
         text = NULL; /* It is undefined then. */
     va_end(args);
-    must_have(text);
+    mem_must_have(text);
     return text;
 }

@@ -22,3 +22,7 @@ char *mem_string(const char *text);
 
 /* printf into a string of its own. Gives. */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What a library gave that fails only for want of memory: NULL stops the process (decision 0001).
+ */
+void mem_must_have(const void *memory);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/base/must.h"
+#include "proto/base/mem.h"
 #include "proto/json.h"
 #include "server/manager/api_internal.h"
 
@@ -39,7 +39,7 @@ static enum MHD_Result queue(struct exchange *exchange, unsigned status, const c
     struct MHD_Response *response =
         MHD_create_response_from_buffer(body->len, body->base, MHD_RESPMEM_MUST_FREE);
 
-    must(response != NULL);
+    mem_must_have(response);
     *body = (struct buffer){0};
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     if (allow)
