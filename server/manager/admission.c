@@ -13,8 +13,10 @@
 #include "server/manager/core_internal.h"
 #include "server/manager/peers.h"
 #include "server/manager/tokens.h"
+#include "server/net/authority.h"
 #include "server/net/log.h"
 #include "server/net/token.h"
+#include "storage/tables.h"
 
 enum { NEWCOMERS_MAX = 16 };
 
@@ -74,12 +76,66 @@ static void send_to_leader(struct core *core, struct newcomer *newcomer)
         joined->problem = mem_string("there is no leader now");
 }
 
-static void welcome(struct core *core, struct newcomer *newcomer, uint64_t id)
+static struct bytes bytes_of(const ProtobufCBinaryData *data)
 {
-    Peer__Joined *joined = answer(core, newcomer);
+    return (struct bytes){data->data, data->len};
+}
 
+/* Takes the buffer. */
+static void put_buffer(ProtobufCBinaryData *out, struct buffer *buffer)
+{
+    out->len = buffer->len;
+    out->data = buffer->len > 0 ? mem_copy(buffer->base, buffer->len) : NULL;
+    buffer_fini(buffer);
+}
+
+/* A certificate for who is a member now. What was asked for was looked at before. */
+static void sign(struct core *core, const State__Settings *settings, struct newcomer *newcomer,
+                 uint64_t id, struct buffer *out)
+{
+    scope(authority_free) struct authority *authority = NULL;
+    const struct authority_grant grant = {
+        .cluster = core->config.cluster,
+        .role = IDENTITY_MANAGER,
+        .id = id,
+        .now_s = (int64_t)(core->wall_ms / 1000),
+    };
+
+    if (authority_open(bytes_of(&settings->ca_certificate), bytes_of(&settings->ca_key),
+                       &authority) != 0 ||
+        authority_issue(authority, &grant, bytes_of(&newcomer->asked->join->request), out) != 0)
+        log_error("authority.useless help=\"the settings of the cluster hold no authority\"");
+}
+
+static int welcome(struct core *core, struct newcomer *newcomer, uint64_t id)
+{
+    State__Settings *settings = NULL;
+    struct buffer certificate = {0};
+    Peer__Joined *joined;
+    int r = table_settings(core->txn, &settings);
+
+    if (r != 0)
+        return r < 0 ? err_up(r) : 0; /* Not begun yet: again in a later turn. */
+    joined = answer(core, newcomer);
     joined->id = id;
     joined->cluster = mem_string(core->config.cluster);
+    if (settings->ca_certificate.len > 0) {
+        sign(core, settings, newcomer, id, &certificate);
+        joined->ca.len = settings->ca_certificate.len;
+        joined->ca.data = mem_copy(settings->ca_certificate.data, settings->ca_certificate.len);
+    }
+    put_buffer(&joined->certificate, &certificate);
+    state__settings__free_unpacked(settings, NULL);
+    return 0;
+}
+
+/* Does it ask for a certificate of the key that its record names? */
+static bool asks_for(const Peer__Join *join, const struct member *wanted)
+{
+    char key[IDENTITY_KEY_CHARS + 1];
+
+    return authority_request_key(bytes_of(&join->request), key) == 0 &&
+           strcmp(key, wanted->key) == 0;
 }
 
 /* ---- the leader's decision */
@@ -161,6 +217,8 @@ static int decide(struct core *core, struct newcomer *newcomer)
         return refuse(core, newcomer, mem_string("it speaks another version"));
     if (member_parse(join->record, &wanted) != 0 || !*wanted.key)
         return refuse(core, newcomer, mem_string("its record cannot be read"));
+    if (!asks_for(join, &wanted))
+        return refuse(core, newcomer, mem_string("it does not prove that its key is its own"));
     r = check_token(core, join->token, &problem);
     if (r < 0)
         return err_up(r);
@@ -171,7 +229,7 @@ static int decide(struct core *core, struct newcomer *newcomer)
     if (!known)
         return err_up(add(core, newcomer, &wanted));
     if (index <= raft_node_commit_index(core->raft))
-        welcome(core, newcomer, known->id);
+        return err_up(welcome(core, newcomer, known->id));
     return 0;
 }
 

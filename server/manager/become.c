@@ -7,15 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/base/err.h"
 #include "proto/base/mem.h"
 #include "server/manager/join.h"
-#include "server/manager/node_key.h"
 #include "server/manager/raft_node.h"
+#include "server/net/authority.h"
 #include "server/net/log.h"
+#include "server/net/pem.h"
 #include "storage/directory.h"
+#include "storage/tables.h"
 
 /* Takes the sentence. */
 static int failed(char *problem)
@@ -58,25 +61,63 @@ static int recover(const struct manager_options *options, struct env *env, const
     return BECOME_DONE;
 }
 
-static int go_on(const struct manager_options *options, struct env *env, const struct self *self)
+static struct bytes bytes_of(const struct buffer *buffer)
 {
-    char *problem = self_contradiction(options, self);
+    return (struct bytes){buffer->base, buffer->len};
+}
+
+/* Has the first leader stored them? */
+static bool has_settings(struct env *env)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    State__Settings *settings = NULL;
+    bool found = env_read(env, &txn) == 0 && table_settings(txn, &settings) == 0;
+
+    if (settings)
+        state__settings__free_unpacked(settings, NULL);
+    return found;
+}
+
+static int take_up_credentials(const struct manager_options *options, struct env *env,
+                               struct become *out)
+{
+    int r = credentials_load(options->dir, &out->credentials);
+
+    if (r == -ENOENT)
+        return failed(mem_format("%s/identity lacks a file: without its key and certificates no "
+                                 "other manager would speak to this one; give it an empty "
+                                 "directory and let it join anew",
+                                 options->dir));
+    if (r == 0 && has_settings(env))
+        credentials_forget(options->dir);
+    if (r == 0)
+        r = credentials_kept(options->dir, &out->authority_key);
+    if (r < 0 && r != -ENOENT)
+        return failed_at("the identity of this manager", options->dir, r);
+    return 0;
+}
+
+static int go_on(const struct manager_options *options, struct env *env, struct become *out)
+{
+    char *problem = self_contradiction(options, &out->self);
 
     if (problem)
         return failed(problem);
-    return options->recover ? recover(options, env, self) : 0;
+    return options->recover ? recover(options, env, &out->self)
+                            : take_up_credentials(options, env, out);
 }
 
 /* ---- not there before */
 
-static int describe(const struct manager_options *options, struct member *out)
+static int describe(const struct manager_options *options, struct credentials *credentials,
+                    struct buffer *out_request, struct member *out)
 {
     char *problem = self_describe(options, out);
     int r;
 
     if (problem)
         return failed(problem);
-    r = node_key(options->dir, out->key);
+    r = credentials_begin(options->dir, credentials, out_request, out->key);
     return r < 0 ? failed_at("the key of this manager", options->dir, r) : 0;
 }
 
@@ -93,22 +134,87 @@ static int make_token(struct token *out)
     return 0;
 }
 
+/* The authority that a backup holds. -ENOENT: none. */
+static int find_authority(struct env *env, struct become *out)
+{
+    scope(txn_abort) struct txn *txn = NULL;
+    State__Settings *settings = NULL;
+    int r = env_read(env, &txn);
+
+    if (r == 0)
+        r = table_settings(txn, &settings);
+    if (r == 0 && settings->ca_certificate.len > 0) {
+        buffer_append(&out->credentials.authority, settings->ca_certificate.data,
+                      settings->ca_certificate.len);
+        buffer_append(&out->authority_key, settings->ca_key.data, settings->ca_key.len);
+    } else if (r >= 0) {
+        r = err_new(-ENOENT);
+    }
+    if (settings)
+        state__settings__free_unpacked(settings, NULL);
+    return r;
+}
+
+/* Our own certificate, by the authority that we have. */
+static int sign(const struct become *become, struct bytes request, struct buffer *out)
+{
+    scope(authority_free) struct authority *authority = NULL;
+    const struct authority_grant grant = {
+        .cluster = become->self.cluster,
+        .role = IDENTITY_MANAGER,
+        .id = become->self.member.id,
+        .now_s = time(NULL),
+    };
+
+    if (authority_open(bytes_of(&become->credentials.authority), bytes_of(&become->authority_key),
+                       &authority) != 0 ||
+        authority_issue(authority, &grant, request, out) != 0)
+        return err_new(-EUCLEAN);
+    return 0;
+}
+
+/* Everything by which the others will know a cluster and its first manager. */
+static int certify(const struct manager_options *options, struct env *restored,
+                   struct bytes request, struct become *out)
+{
+    struct credentials *credentials = &out->credentials;
+    int r = 0;
+
+    if (restored)
+        r = find_authority(restored, out);
+    else
+        authority_create(out->self.cluster, time(NULL), &credentials->authority,
+                         &out->authority_key);
+    if (r == 0)
+        r = sign(out, request, &credentials->certificate);
+    if (r == 0)
+        r = credentials_save(options->dir, credentials);
+    if (r == 0)
+        r = credentials_keep(options->dir, bytes_of(&out->authority_key));
+    if (r == 0 && identity_pem_digest(bytes_of(&credentials->authority), out->token.authority) != 0)
+        r = err_new(-EUCLEAN);
+    return r < 0 ? err_up(r) : 0;
+}
+
 /* Restored: the cluster whose backup is there, or NULL. */
-static int bootstrap(const struct manager_options *options, const char *restored,
+static int bootstrap(const struct manager_options *options, struct env *env, const char *restored,
                      struct become *out)
 {
+    scope(buffer_fini) struct buffer request = {0};
     struct member described;
-    int r = describe(options, &described);
+    int r = describe(options, &out->credentials, &request, &described);
 
     if (r != 0)
         return r;
     r = self_begin(&described, &out->self);
     if (r == 0)
         r = make_token(&out->token);
+    if (r == 0 && restored)
+        snprintf(out->self.cluster, sizeof out->self.cluster, "%s", restored);
+    if (r == 0)
+        r = certify(options, restored ? env : NULL, bytes_of(&request), out);
     if (r < 0)
         return failed_at("cannot bootstrap", options->dir, r);
-    if (restored)
-        snprintf(out->self.cluster, sizeof out->self.cluster, "%s", restored);
     out->first = true;
     log_info("manager.bootstraps id=%" PRIu64 " cluster=%s", out->self.member.id,
              out->self.cluster);
@@ -118,15 +224,20 @@ static int bootstrap(const struct manager_options *options, const char *restored
 static int join_cluster(uv_loop_t *loop, const struct manager_options *options, struct env *env,
                         const struct sockaddr_storage *source, struct become *out)
 {
+    scope(buffer_fini) struct buffer request = {0};
     struct member described;
-    int r = describe(options, &described);
+    struct join_newcomer newcomer = {.described = &described};
+    int r = describe(options, &out->credentials, &request, &described);
 
     if (r != 0)
         return r;
-    r = join_run(loop, options, &described, source, &out->self);
+    newcomer.request = bytes_of(&request);
+    r = join_run(loop, options, &newcomer, source, &out->credentials, &out->self);
     if (r != 0)
         return r == JOIN_STOPPED ? BECOME_DONE : BECOME_FAILED;
-    r = self_save(env, &out->self);
+    r = credentials_save(options->dir, &out->credentials);
+    if (r == 0)
+        r = self_save(env, &out->self);
     if (r < 0)
         return failed_at("cannot store who it is", options->dir, r);
     log_info("manager.joined id=%" PRIu64 " cluster=%s", out->self.member.id, out->self.cluster);
@@ -134,14 +245,14 @@ static int join_cluster(uv_loop_t *loop, const struct manager_options *options, 
 }
 
 /* What was restored no other cluster has. */
-static int begin_restored(const struct manager_options *options, const char *cluster,
-                          struct become *out)
+static int begin_restored(const struct manager_options *options, struct env *env,
+                          const char *cluster, struct become *out)
 {
     if (!options->bootstrap)
         return failed(mem_format("%s holds a restored backup: start it with --bootstrap, and a new "
                                  "cluster goes on from there",
                                  options->dir));
-    return bootstrap(options, cluster, out);
+    return bootstrap(options, env, cluster, out);
 }
 
 int become(uv_loop_t *loop, const struct manager_options *options, struct env *env,
@@ -153,19 +264,25 @@ int become(uv_loop_t *loop, const struct manager_options *options, struct env *e
     if (r < 0)
         return err_up(r);
     if (r == 0)
-        return go_on(options, env, &out->self);
+        return go_on(options, env, out);
     r = self_restored(env, restored);
     if (r < 0)
         return err_up(r);
     if (r == 0)
-        return begin_restored(options, restored, out);
+        return begin_restored(options, env, restored, out);
     if (options->bootstrap)
-        return bootstrap(options, NULL, out);
+        return bootstrap(options, env, NULL, out);
     if (options->join)
         return join_cluster(loop, options, env, source, out);
     return failed(mem_format("%s holds no state to go on from: --bootstrap begins a new cluster, "
                              "--join joins one",
                              options->dir));
+}
+
+void become_fini(struct become *become)
+{
+    credentials_fini(&become->credentials);
+    pem_wipe(&become->authority_key);
 }
 
 int become_write_token(const char *dir, const struct token *token)

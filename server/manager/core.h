@@ -49,6 +49,10 @@ struct core_config {
     uint8_t token_digest[32];
     void (*token_made)(void *context);
 
+    /* The cluster's authority, PEM, likewise of the first leader: stored with the first settings,
+     * so that any leader can sign. Empty: there is none. Borrowed for good. */
+    struct bytes authority, authority_key;
+
     /* Send to a peer: everything it promises is durable. Borrows the bytes. */
     void (*send)(void *context, uint64_t to, struct bytes frame);
     /* What was sent so far should leave now, if it can: the commit comes next. */

@@ -30,8 +30,10 @@ enum {
 struct join {
     uv_loop_t *loop;
     const struct manager_options *options;
-    const struct member *described;
+    const struct join_newcomer *newcomer;
     const struct sockaddr_storage *source;
+    struct token token; /* As last read. */
+    struct credentials *credentials;
     struct self *out;
     uv_timer_t timer;
     struct stream *stream;
@@ -87,17 +89,41 @@ static void retry(struct join *join, const char *why, unsigned most_ms)
 
 /* ---- answers */
 
+/* Are these certificates for us, of the authority that the token names? */
+static bool takes_certificates(struct join *join, const Peer__Joined *joined)
+{
+    scope(tls_identity_free) struct tls_identity *identity = NULL;
+    const struct tls_files files = {
+        {joined->ca.data, joined->ca.len},
+        {joined->certificate.data, joined->certificate.len},
+        {join->credentials->key.base, join->credentials->key.len},
+    };
+    uint8_t digest[IDENTITY_DIGEST_BYTES];
+    const struct identity *self;
+
+    if (identity_pem_digest(files.authority, digest) != 0 ||
+        memcmp(digest, join->token.authority, sizeof digest) != 0 ||
+        tls_identity_new(&files, &identity) != 0)
+        return false;
+    self = tls_identity_self(identity);
+    return self->id == joined->id && self->role == IDENTITY_MANAGER &&
+           strcmp(self->cluster, joined->cluster) == 0;
+}
+
 static void take_success(struct join *join, const Peer__Joined *joined)
 {
-    struct self self = {.member = *join->described};
+    struct self self = {.member = *join->newcomer->described};
 
     self.member.id = joined->id;
     if (!member_id_is_valid(joined->id) || !*joined->cluster ||
-        strlen(joined->cluster) >= SELF_CLUSTER) {
+        strlen(joined->cluster) >= SELF_CLUSTER || !takes_certificates(join, joined)) {
         retry(join, "its answer makes no sense", RETRY_MAX_MS);
         return;
     }
     snprintf(self.cluster, sizeof self.cluster, "%s", joined->cluster);
+    buffer_append(&join->credentials->authority, joined->ca.data, joined->ca.len);
+    buffer_append(&join->credentials->certificate, joined->certificate.data,
+                  joined->certificate.len);
     *join->out = self;
     finish(join, 0);
 }
@@ -144,7 +170,15 @@ static void received(void *context, struct bytes bytes)
 
 static void ended(void *context, int reason)
 {
-    retry(context, uv_strerror(reason), RETRY_MAX_MS);
+    struct join *join = context;
+    char why[REASON_BYTES];
+
+    snprintf(why, sizeof why, "%s", stream_error(join->stream, reason));
+    if (reason == -EACCES)
+        refuse(join,
+               why); /* Another cluster than the token's: asking again makes no other of it. */
+    else
+        retry(join, why, RETRY_MAX_MS);
 }
 
 static void answer_late(uv_timer_t *timer)
@@ -188,7 +222,9 @@ static void send_join(struct join *join, const char *token)
 
     body.version = PEERS_VERSION;
     body.token = (char *)token;
-    body.record = (char *)member_format(join->described, record);
+    body.record = (char *)member_format(join->newcomer->described, record);
+    body.request.data = (uint8_t *)join->newcomer->request.base;
+    body.request.len = join->newcomer->request.len;
     frame.body_case = PEER__PEER_FRAME__BODY_JOIN;
     frame.join = &body;
     peer__peer_frame__pack(&frame, frame_open(&bytes, peer__peer_frame__get_packed_size(&frame)));
@@ -197,10 +233,12 @@ static void send_join(struct join *join, const char *token)
 
 static void dial(struct join *join, const struct sockaddr_storage *to, const char *token)
 {
+    const struct tls_dial tls = {.protocol = TLS_JOIN, .authority = join->token.authority};
     struct stream_connect_config config = {
         .to = to,
         .source = join->source,
         .timeout_ms = CONNECT_MS,
+        .tls = &tls,
         .owner = {.received = received, .ended = ended, .context = join},
     };
     int r = stream_connect(join->loop, &config, &join->stream);
@@ -218,12 +256,11 @@ static void ask(struct join *join)
 {
     char problem[ADDRESS_PROBLEM];
     struct sockaddr_storage to;
-    struct token token;
     char *text = read_token(join);
 
     if (!text)
         return;
-    if (token_parse(text, &token) != 0 || token.role != TOKEN_MANAGER)
+    if (token_parse(text, &join->token) != 0 || join->token.role != TOKEN_MANAGER)
         refuse(join, "this is not a manager's token: CAIS1-manager-... is needed");
     else if (address_parse(join->leader ? join->leader : join->first, &to, problem) < 0)
         retry(join, problem, RETRY_MAX_MS);
@@ -247,20 +284,22 @@ char *join_address(const char *text)
     return mem_format("%s:%d", text, MANAGER_PEER_PORT);
 }
 
-int join_run(uv_loop_t *loop, const struct manager_options *options, const struct member *described,
-             const struct sockaddr_storage *source, struct self *out)
+int join_run(uv_loop_t *loop, const struct manager_options *options,
+             const struct join_newcomer *newcomer, const struct sockaddr_storage *source,
+             struct credentials *credentials, struct self *out)
 {
     struct join join = {
         .loop = loop,
         .options = options,
-        .described = described,
+        .newcomer = newcomer,
         .source = source,
+        .credentials = credentials,
         .out = out,
         .first = join_address(options->join),
         .retry_ms = RETRY_FIRST_MS,
     };
 
-    must(member_is_valid(described));
+    must(member_is_valid(newcomer->described));
     worked(uv_timer_init(loop, &join.timer));
     join.timer.data = &join;
     uv_timer_start(&join.timer, retry_due, 0, 0);

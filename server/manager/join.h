@@ -6,6 +6,7 @@
 
 #include <uv.h>
 
+#include "server/manager/credentials.h"
 #include "server/manager/manager_options.h"
 #include "server/manager/self.h"
 
@@ -14,10 +15,17 @@ enum join_outcome {
     JOIN_STOPPED = 2, /* Somebody else has stopped the loop. */
 };
 
-/* Run the loop until this is decided. `described` is the newcomer with its key; source where to
- * dial from (port 0). Borrows both. */
-int join_run(uv_loop_t *loop, const struct manager_options *options, const struct member *described,
-             const struct sockaddr_storage *source, struct self *out);
+/* Who asks. Borrows. */
+struct join_newcomer {
+    const struct member *described; /* With its key. */
+    struct bytes request;           /* For a certificate of that key, PEM. */
+};
+
+/* Run the loop until this is decided. source: where to dial from (port 0). Nobody is asked but who
+ * shows the authority that the token names. Adds the certificates to the key in credentials. */
+int join_run(uv_loop_t *loop, const struct manager_options *options,
+             const struct join_newcomer *newcomer, const struct sockaddr_storage *source,
+             struct credentials *credentials, struct self *out);
 
 /* HOST:PORT of a --join that may leave out the port. Gives. */
 char *join_address(const char *text);

@@ -312,6 +312,12 @@ static void settings_applied(struct core *core, struct proposal *proposal,
         core->settings_proposed = false;
 }
 
+static void put_bytes(ProtobufCBinaryData *out, struct bytes bytes)
+{
+    out->len = bytes.len;
+    out->data = bytes.len > 0 ? mem_copy(bytes.base, bytes.len) : NULL;
+}
+
 static void propose_settings(struct core *core)
 {
     Command__Command *command = command_new(core);
@@ -324,6 +330,8 @@ static void propose_settings(struct core *core)
     settings->region = mem_string(core->config.region);
     settings->account = mem_string(core->config.account);
     settings->cluster = mem_string(core->config.cluster);
+    put_bytes(&settings->ca_certificate, core->config.authority);
+    put_bytes(&settings->ca_key, core->config.authority_key);
     command->bootstrap->settings = settings;
     propose(core, command, settings_applied);
 }

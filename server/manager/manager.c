@@ -53,6 +53,7 @@ struct manager {
     char *state_dir, *incoming_dir; /* In the manager's directory. */
     struct env *env;
     struct core *core;
+    struct tls_identity *identity;
     struct peers *peers;
     struct api *api;
     struct api *operators;
@@ -252,7 +253,10 @@ static void answer_newcomer(void *context, uint64_t guest, struct bytes frame)
 static void token_made(void *context)
 {
     struct manager *manager = context;
-    int r = become_write_token(manager->options.dir, &manager->become.token);
+    int r;
+
+    credentials_forget(manager->options.dir); /* It came before this, to the same log. */
+    r = become_write_token(manager->options.dir, &manager->become.token);
 
     if (r < 0)
         log_warning("manager.token_unwritten dir=\"%s\" error=\"%s\"", manager->options.dir,
@@ -329,6 +333,8 @@ static int open_core(struct manager *manager)
         .members_changed = members_changed,
         .answer = answer_newcomer,
         .token_made = token_made,
+        .authority = {become->credentials.authority.base, become->credentials.authority.len},
+        .authority_key = {become->authority_key.base, become->authority_key.len},
         .wake = wake,
         .context = manager,
     };
@@ -344,11 +350,28 @@ static int open_core(struct manager *manager)
     return err_up(core_open(&config, now_ms(), wall_ms(), &manager->core));
 }
 
+/* Are the certificates here those of this manager? */
+static int open_identity(struct manager *manager)
+{
+    const struct tls_files files = credentials_files(&manager->become.credentials);
+    const struct self *self = &manager->become.self;
+    const struct identity *shown;
+
+    if (tls_identity_new(&files, &manager->identity) != 0)
+        return err_new(-EUCLEAN);
+    shown = tls_identity_self(manager->identity);
+    if (shown->id != self->member.id || shown->role != IDENTITY_MANAGER ||
+        strcmp(shown->cluster, self->cluster) != 0)
+        return err_new(-EUCLEAN);
+    return 0;
+}
+
 static int open_peers(struct manager *manager)
 {
     struct peers_config config = {
         .self = manager->become.self.member,
         .cluster = manager->become.self.cluster,
+        .identity = manager->identity,
         .listen = &manager->listen_peer,
         .source = &manager->source,
         .received = peer_received,
@@ -423,8 +446,11 @@ static int begin(struct manager *manager)
 static int open_all(struct manager *manager)
 {
     char where[ADDRESS_TEXT];
-    int r = resolve_all(manager);
+    int r = open_identity(manager);
 
+    if (r < 0)
+        return failed(manager, "take up the identity of this manager", manager->options.dir, r);
+    r = resolve_all(manager);
     if (r == 0)
         r = open_core(manager);
     if (r < 0)
@@ -555,6 +581,8 @@ int manager_main(int argc, char **argv)
     close_loop(manager);
     core_free(manager->core);
     env_free(manager->env);
+    tls_identity_free(manager->identity);
+    become_fini(&manager->become);
     free(manager->state_dir);
     free(manager->incoming_dir);
     manager_options_fini(&manager->options);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +92,11 @@ static void link_lost(struct peer_link *link, const char *why)
 
 static void link_ended(void *context, int reason)
 {
-    link_lost(context, uv_strerror(reason));
+    struct peer_link *link = context;
+    char why[TLS_REASON];
+
+    snprintf(why, sizeof why, "%s", stream_error(link->stream, reason));
+    link_lost(link, why);
 }
 
 /* A peer has one thing to say here: that we are no member any more. */
@@ -118,10 +123,16 @@ static void link_received(void *context, struct bytes bytes)
 
 static void dial_address(struct peer_link *link, const struct sockaddr_storage *to)
 {
+    const struct tls_dial tls = {
+        .protocol = TLS_PEER,
+        .identity = link->peers->config.identity,
+        .id = link->member.id,
+    };
     struct stream_connect_config config = {
         .to = to,
         .source = &link->peers->source,
         .timeout_ms = DIAL_TIMEOUT_MS,
+        .tls = tls.identity ? &tls : NULL,
         .owner = {.opened = link_opened,
                   .received = link_received,
                   .ended = link_ended,

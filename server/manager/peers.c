@@ -120,11 +120,32 @@ static int admit(struct incoming *incoming, const Peer__PeerFrame *frame)
     return -EACCES;
 }
 
+/* Did it show the certificate of the manager that it says it is? */
+static bool is_certified(const struct incoming *incoming, uint64_t id)
+{
+    const struct identity *identity = stream_identity(incoming->stream);
+
+    if (!incoming->peers->config.identity)
+        return true;
+    return stream_protocol(incoming->stream) == TLS_PEER && identity && identity->id == id;
+}
+
+/* May a newcomer speak here? */
+static bool is_for_joining(const struct incoming *incoming)
+{
+    return !incoming->peers->config.identity || stream_protocol(incoming->stream) == TLS_JOIN;
+}
+
 static int greet(struct incoming *incoming, const Peer__PeerFrame *frame)
 {
     const struct peers_config *config = &incoming->peers->config;
     int r;
 
+    if (!is_certified(incoming, frame->from)) {
+        log_warning("peer.refused peer=%llu name=\"%.64s\" reason=\"its certificate is another's\"",
+                    (unsigned long long)frame->from, frame->hello->name);
+        return -EACCES;
+    }
     if (frame->from == config->self.id || !member_id_is_valid(frame->from))
         return -EACCES;
     if (frame->hello->version != PEERS_VERSION ||
@@ -148,7 +169,7 @@ static int take_first(struct incoming *incoming, Peer__PeerFrame *frame)
     int r = -EPROTO;
 
     if (frame->body_case == PEER__PEER_FRAME__BODY_JOIN && incoming->guest == 0 &&
-        config->joining) {
+        config->joining && is_for_joining(incoming)) {
         incoming->guest = ++incoming->peers->guests;
         config->joining(config->context, incoming->guest, frame);
         return 0;
@@ -197,8 +218,12 @@ static void incoming_received(void *context, struct bytes bytes)
 
 static void incoming_ended(void *context, int reason)
 {
-    (void)reason; /* Our own link tells when a peer is gone. */
-    incoming_end(context);
+    struct incoming *incoming = context;
+
+    /* That a peer is gone our own link tells. */
+    if (reason == -EACCES || (reason == -EPROTO && incoming->from == 0))
+        log_warning("peer.refused reason=\"%s\"", stream_error(incoming->stream, reason));
+    incoming_end(incoming);
 }
 
 void peers_answer(struct peers *peers, uint64_t guest, struct bytes packed)
@@ -295,6 +320,7 @@ int peers_open(uv_loop_t *loop, const struct peers_config *config, struct peers 
 {
     struct peers *peers = mem_new(struct peers);
     struct listener_config listening = {.at = config->listen,
+                                        .tls = config->identity,
                                         .connections_max = INCOMING_MAX,
                                         .accepted = accepted,
                                         .context = peers};

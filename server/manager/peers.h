@@ -7,7 +7,10 @@
  * no members yet, since it has just joined, listens to every manager of its cluster, and dials
  * back whoever has said where it is.
  *
- * Belongs to the core's loop. Links are plain TCP for now; server/net/stream.h is where TLS goes.
+ * Both ends of a link show the cluster's certificate of a manager, before anything is said; a
+ * newcomer that wants to join shows none, and may say nothing but that (server/net/tls.h).
+ *
+ * Belongs to the core's loop.
  */
 #pragma once
 
@@ -20,6 +23,7 @@
 #include "proto/base/bytes.h"
 #include "proto/peer.pb-c.h"
 #include "server/manager/member.h"
+#include "server/net/tls.h"
 
 struct peers;
 
@@ -29,6 +33,7 @@ struct peers_config {
     struct member self;
     const char
         *cluster; /* Managers that say another one in Hello are refused. Borrowed for good. */
+    struct tls_identity *identity;         /* Ours, until all is closed. NULL: links are plain. */
     const struct sockaddr_storage *listen; /* Copies, as below. */
     const struct sockaddr_storage *source; /* To dial from (port 0). */
 

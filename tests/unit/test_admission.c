@@ -9,12 +9,15 @@
 #include "server/manager/core.h"
 #include "server/manager/peers.h"
 #include "server/manager/tokens.h"
+#include "server/net/tls.h"
 #include "server/net/token.h"
 #include "storage/tables.h"
-
-#define KEY "00112233445566778899aabbccddee"
+#include "tests/unit/pki.h"
 
 static struct {
+    struct pki pki;
+    struct buffer key, request; /* The newcomer's. */
+    char named[IDENTITY_KEY_CHARS + 1];
     char dir[32];
     struct env *env;
     struct core *core;
@@ -84,6 +87,11 @@ static void set_up(void)
     self = (struct member){.id = 1, .role = MEMBER_VOTER};
     ck_assert_int_eq(member_parse("m1 z 10.0.0.1 3 2 1 -", &self), 0);
     tokens_digest((struct bytes){token.secret, sizeof token.secret}, config.token_digest);
+    pki_init(&world.pki, "c");
+    authority_request(&world.key, &world.request);
+    ck_assert_int_eq(authority_request_key(bytes_of(&world.request), world.named), 0);
+    config.authority = bytes_of(&world.pki.ca);
+    config.authority_key = bytes_of(&world.pki.ca_key);
     strcpy(world.dir, "/tmp/admission-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(world.dir));
     ck_assert_int_eq(env_open(world.dir, 16 << 20, table_names, TABLE_COUNT, &world.env), 0);
@@ -102,6 +110,9 @@ static void tear_down(void)
         peer__peer_frame__free_unpacked(world.answer, NULL);
     core_free(world.core);
     env_free(world.env);
+    pki_fini(&world.pki);
+    buffer_fini(&world.key);
+    buffer_fini(&world.request);
     for (size_t i = 0; i < 2; i++) {
         char *path = mem_format("%s/%s", world.dir, files[i]);
 
@@ -121,7 +132,11 @@ static void submit(uint64_t guest, const char *with, const char *record, uint32_
     peer__join__init(frame->join);
     frame->join->version = version;
     frame->join->token = mem_string(with);
-    frame->join->record = mem_string(record);
+    frame->join->record = mem_format("%s%s", record, strchr(record, ' ') ? world.named : "");
+    if (*frame->join->record && frame->join->record[strlen(record) - 1] == '-')
+        frame->join->record[strlen(record)] = '\0';
+    frame->join->request.data = mem_copy(world.request.base, world.request.len);
+    frame->join->request.len = world.request.len;
     core_join(world.core, guest, frame);
 }
 
@@ -138,7 +153,7 @@ static const Peer__Joined *ask(const char *with, const char *record, uint32_t ve
     return world.answer->joined;
 }
 
-#define SECOND "m2 z 10.0.0.2 3 2 1 " KEY "02"
+#define SECOND "m2 z 10.0.0.2 3 2 1 " /* And its key. */
 
 START_TEST(a_newcomer_with_a_token_is_a_member_and_asking_again_changes_nothing)
 {
@@ -150,6 +165,39 @@ START_TEST(a_newcomer_with_a_token_is_a_member_and_asking_again_changes_nothing)
     ck_assert(member_id_is_valid(id));
     ck_assert_str_eq(joined->cluster, "c");
     ck_assert_uint_eq(ask(text, SECOND, PEERS_VERSION)->id, id);
+}
+END_TEST
+
+START_TEST(it_is_given_the_authority_and_a_certificate_for_what_it_now_is)
+{
+    char text[TOKEN_TEXT];
+    const Peer__Joined *joined = ask(token_format(&token, text), SECOND, PEERS_VERSION);
+    const struct tls_files files = {{joined->ca.data, joined->ca.len},
+                                    {joined->certificate.data, joined->certificate.len},
+                                    bytes_of(&world.key)};
+    scope(tls_identity_free) struct tls_identity *identity = NULL;
+    const struct identity *self;
+
+    ck_assert_int_eq(tls_identity_new(&files, &identity), 0);
+    self = tls_identity_self(identity);
+    ck_assert_uint_eq(self->id, joined->id);
+    ck_assert_str_eq(self->cluster, "c");
+    ck_assert_str_eq(self->key, world.named);
+    ck_assert_int_eq(self->role, IDENTITY_MANAGER);
+}
+END_TEST
+
+START_TEST(the_key_of_the_record_is_the_one_that_is_proved)
+{
+    char text[TOKEN_TEXT];
+
+    token_format(&token, text);
+    world.named[0] = world.named[0] == '0' ? '1' : '0';
+    ck_assert_ptr_nonnull(strstr(ask(text, SECOND, PEERS_VERSION)->problem, "does not prove"));
+    buffer_clear(&world.request);
+    buffer_append_text(&world.request, "nonsense");
+    ck_assert_ptr_nonnull(strstr(ask(text, SECOND, PEERS_VERSION)->problem, "does not prove"));
+    ck_assert(world.answer->joined->is_final);
 }
 END_TEST
 
@@ -167,9 +215,9 @@ START_TEST(whatever_else_is_sent_is_refused_for_good_and_with_a_reason)
         {SECOND, PEERS_VERSION, false, false, true, "this is not a manager's token"},
         {"", PEERS_VERSION, false, false, false, "cannot be read"},
         {"m2 z 10.0.0.2 3 2 1 -", PEERS_VERSION, false, false, false, "cannot be read"},
-        {"m2 z 10.0.0.2 0 2 1 " KEY "02", PEERS_VERSION, false, false, false, "cannot be read"},
-        {"m1 z 10.0.0.2 3 2 1 " KEY "02", PEERS_VERSION, false, false, false, "called m1 already"},
-        {"m2 z 10.0.0.1 3 2 1 " KEY "02", PEERS_VERSION, false, false, false, "at 10.0.0.1:3"},
+        {"m2 z 10.0.0.2 0 2 1 ", PEERS_VERSION, false, false, false, "cannot be read"},
+        {"m1 z 10.0.0.2 3 2 1 ", PEERS_VERSION, false, false, false, "called m1 already"},
+        {"m2 z 10.0.0.1 3 2 1 ", PEERS_VERSION, false, false, false, "at 10.0.0.1:3"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -207,6 +255,8 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_newcomer_with_a_token_is_a_member_and_asking_again_changes_nothing);
     tcase_add_test(tc, whatever_else_is_sent_is_refused_for_good_and_with_a_reason);
+    tcase_add_test(tc, it_is_given_the_authority_and_a_certificate_for_what_it_now_is);
+    tcase_add_test(tc, the_key_of_the_record_is_the_one_that_is_proved);
     tcase_add_test(tc, those_who_wait_when_it_ends_are_let_go);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
