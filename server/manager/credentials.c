@@ -157,7 +157,8 @@ void credentials_forget(const char *dir)
 {
     char *path = path_of(dir, AUTHORITY_KEY);
 
-    (void)unlink(path); /* It may be gone already. */
+    if (unlink(path) == 0) /* It may be gone already; and if it comes back, it goes again. */
+        (void)sync_folder(dir);
     free(path);
 }
 
