@@ -461,7 +461,7 @@ int core_turn(struct core *core, uint64_t now_ms, uint64_t wall_ms)
         return err_up(core_survive(core, adopt(core)));
     if (!core->raft)
         publish_status(core);
-    return 0;
+    return core->raft ? err_up(core_survive(core, core_make_room(core))) : 0;
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)

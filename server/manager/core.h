@@ -32,6 +32,7 @@ struct core_config {
     const char *region; /* Of the ARNs; borrowed for good. Written once, by the first leader. */
     const char *account;
     struct env *env;       /* Borrowed until core_free. */
+    bool map_grows;        /* Map more of env before its map is full. */
     const char *incoming;  /* Beside env's directory: where another manager's image is put together.
                               Borrowed for good. NULL: none is ever fetched. */
     uint64_t keep_entries; /* As raft_node_config has it. */

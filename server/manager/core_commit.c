@@ -11,6 +11,7 @@
  * So a turn that only applied keeps its transaction open for the next one. That saves a commit for
  * each write, and bounds what S3 hides by KEEP_MS and KEEP_ENTRIES.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "proto/base/err.h"
@@ -20,6 +21,8 @@
 enum {
     KEEP_MS = 5,
     KEEP_ENTRIES = 4096,
+    ROOM_MS = 100,       /* Between looks at how full the map is. */
+    ROOM_BUSY_MS = 5000, /* After waiting for a reader in vain: waiting stops the core. */
 };
 
 int core_begin(struct core *core)
@@ -67,6 +70,22 @@ void core_keep(struct core *core)
 uint64_t core_commit_deadline(const struct core *core)
 {
     return core->txn ? core->kept_since_ms + KEEP_MS : UINT64_MAX;
+}
+
+int core_make_room(struct core *core)
+{
+    int r;
+
+    if (!core->config.map_grows || core->now_ms < core->room_at_ms)
+        return 0;
+    core->room_at_ms = core->now_ms + ROOM_MS;
+    r = core->txn ? core_commit(core) : 0;
+    if (r == 0)
+        r = env_make_room(core->config.env);
+    if (r != -EBUSY)
+        return err_up(r);
+    core->room_at_ms = core->now_ms + ROOM_BUSY_MS;
+    return 0;
 }
 
 void core_leave(struct core *core)

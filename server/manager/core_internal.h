@@ -71,6 +71,7 @@ struct core {
     struct txn *txn;        /* Between turns: what was applied and is not committed yet, or NULL. */
     uint64_t visible_index; /* Applied and committed: read transactions show it. */
     uint64_t kept_since_ms; /* txn has been holding something since. */
+    uint64_t room_at_ms;    /* When to look at how full the map is. */
     bool reader_waits;      /* A read is answered in this turn, and what it asks for is in txn. */
     uint64_t now_ms;
     uint64_t wall_ms;
@@ -147,6 +148,8 @@ bool core_commit_is_due(const struct core *core);
 int core_commit(struct core *core);
 void core_keep(struct core *core); /* Not due: keep what was applied, if anything was. */
 uint64_t core_commit_deadline(const struct core *core);
+/* Between turns, now and then: map more before the map is full. Commits what was kept. */
+int core_make_room(struct core *core);
 void core_leave(struct core *core); /* An orderly end leaves nothing to apply again. */
 
 /* ---- core_reload.c: a full disk */

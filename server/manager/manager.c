@@ -321,6 +321,7 @@ static int open_core(struct manager *manager)
         .region = manager->options.region,
         .account = manager->options.account,
         .env = manager->env,
+        .map_grows = true,
         .incoming = manager->incoming_dir,
         .election_ms = manager->options.election_ms,
         .raft_heartbeat_ms = manager->options.heartbeat_ms,

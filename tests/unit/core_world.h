@@ -42,7 +42,8 @@ static struct server servers[CORES];
 static struct list network;
 static uint64_t now_ms;
 static bool (*world_loses)(const Peer__PeerFrame *frame); /* NULL: nothing. */
-static uint64_t world_keep_entries;                       /* 0: as many as a manager keeps. */
+static bool world_map_grows;
+static uint64_t world_keep_entries; /* 0: as many as a manager keeps. */
 
 /* ---- the world */
 
@@ -78,6 +79,7 @@ static inline void start(struct server *server)
         .region = "us-east-1",
         .account = "000000000000",
         .env = server->env,
+        .map_grows = world_map_grows,
         .incoming = server->incoming,
         .keep_entries = world_keep_entries,
         .election_ms = 300,

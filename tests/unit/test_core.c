@@ -393,6 +393,32 @@ START_TEST(full_disks_end_no_process_and_pass)
 }
 END_TEST
 
+START_TEST(a_map_grows_before_it_is_full)
+{
+    size_t used, map, first[CORES];
+    char name[32];
+
+    run(20);
+    world_map_grows = true;
+    for (size_t i = 0; i < CORES; i++) {
+        env_size(servers[i].env, &used, &map);
+        reopen(&servers[i], used + 512 * 1024); /* Which fill() fills. */
+        env_size(servers[i].env, &used, &first[i]);
+    }
+    run_until(has_leader, 3000);
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        create_cluster(leader(), name);
+    }
+    run(200);
+    for (size_t i = 0; i < CORES; i++) {
+        env_size(servers[i].env, &used, &map);
+        ck_assert_uint_ge(map, 2 * first[i]);
+    }
+    world_map_grows = false;
+}
+END_TEST
+
 /* A worker's call whose answer is a Report's. */
 static Worker__Outcome report_outcome;
 static bool report_answered;
@@ -501,6 +527,7 @@ int main(void)
     tcase_add_test(tc, calls_beyond_the_limit_are_refused_and_the_others_done);
     tcase_add_test(tc, a_manager_that_is_far_behind_applies_in_portions);
     tcase_add_test(tc, full_disks_end_no_process_and_pass);
+    tcase_add_test(tc, a_map_grows_before_it_is_full);
     tcase_add_test(tc, a_report_too_large_for_the_log_is_refused_and_the_leader_stays);
     tcase_add_test(tc, a_forwarded_request_of_bad_form_is_not_done);
     tcase_add_test(tc, a_clock_that_was_never_set_forgets_no_client_token);
