@@ -154,8 +154,9 @@ void core_leave(struct core *core); /* An orderly end leaves nothing to apply ag
 
 /* ---- core_reload.c: a full disk */
 int core_load(struct core *core); /* Open raft and view from what is durable. */
-/* The reverse: take the turn back, answer who waited for a write. Reads wait on. */
-void core_shut(struct core *core);
+/* The reverse: take the turn back, answer who waited for a write: that the disk is full, if it is.
+ * Reads wait on. */
+void core_shut(struct core *core, bool full);
 int core_survive(struct core *core, int r); /* What a turn came to: -ENOSPC shuts the core. */
 int core_shut_turn(struct core *core);      /* A turn of a shut core: open it if it is time. */
 

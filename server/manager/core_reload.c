@@ -67,13 +67,14 @@ static void note_name(struct core *core)
     snprintf(core->full_name, sizeof core->full_name, "%s", self ? self->name : "");
 }
 
-void core_shut(struct core *core)
+void core_shut(struct core *core, bool full)
 {
     txn_abort(steal(core->txn));
     core_drop_held(core); /* They may promise what was not stored. */
     calls_unanswer(core);
-    note_name(core);
-    core->shutting = true;
+    if (full)
+        note_name(core);
+    core->shutting = full;
     proposals_abandon(core);
     dispatch_lose(core);
     proposals_finish(core);
@@ -107,7 +108,7 @@ int core_survive(struct core *core, int r)
         return r < 0 ? err_up(r) : 0;
     put_off(core);
     log_warning("core.disk_full trace=\"%s\" again_in_ms=%u", err_trace(), core->reload_ms);
-    core_shut(core);
+    core_shut(core, true);
     return 0;
 }
 

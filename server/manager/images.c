@@ -401,7 +401,7 @@ int images_adopt(struct core *core)
     log_info("image.adopted peer=%llu bytes=%llu ms=%llu", (unsigned long long)fetch->from,
              (unsigned long long)fetch->bytes, (unsigned long long)took_ms);
     discard(core); /* The old state now. */
-    core_shut(core);
+    core_shut(core, false);
     return err_up(core_load(core));
 }
 

@@ -513,10 +513,12 @@ static inline void set_up(void)
         struct server *server = &servers[i];
 
         server->id = ids[i];
-        strcpy(server->base, "/dev/shm/core-XXXXXX");
-        ck_assert_ptr_nonnull(mkdtemp(server->base));
-        snprintf(server->dir, sizeof server->dir, "%s/state", server->base);
-        snprintf(server->incoming, sizeof server->incoming, "%s/incoming", server->base);
+        char base[] = "/dev/shm/core-XXXXXX";
+
+        ck_assert_ptr_nonnull(mkdtemp(base));
+        strcpy(server->base, base);
+        snprintf(server->dir, sizeof server->dir, "%s/state", base);
+        snprintf(server->incoming, sizeof server->incoming, "%s/incoming", base);
         ck_assert_int_eq(mkdir(server->dir, 0700), 0);
         ck_assert_int_eq(env_open(server->dir, 64 << 20, table_names, TABLE_COUNT, &server->env),
                          0);
