@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "proto/json.h"
 #include "proto/message.h"
@@ -137,6 +138,12 @@ static void dump_list(const ProtobufCMessage *message, const ProtobufCFieldDescr
     buffer_append_text(out, "]");
 }
 
+/* What lets its reader act as the cluster's authority. */
+static bool is_secret(const ProtobufCFieldDescriptor *field)
+{
+    return strcmp(field->name, "ca_key") == 0;
+}
+
 void dump_message(const ProtobufCMessage *message, struct buffer *out)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
@@ -149,7 +156,9 @@ void dump_message(const ProtobufCMessage *message, struct buffer *out)
         if (!is_there(message, field))
             continue;
         buffer_append_format(out, "%s\"%s\":", before, field->name);
-        if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        if (is_secret(field))
+            buffer_append_text(out, "\"(not shown)\"");
+        else if (field->label == PROTOBUF_C_LABEL_REPEATED)
             dump_list(message, field, out);
         else
             (void)dump_value(field, (const char *)message + field->offset, out);

@@ -1,7 +1,7 @@
 /*
  * Any message as JSON for the eyes of an operator: fields by their names in the schema,
- * enumerations by theirs, bytes in hexadecimal; what has its default value is left out. For showing
- * only: nothing reads it back.
+ * enumerations by theirs, bytes in hexadecimal; what has its default value is left out, and the key
+ * of the cluster's authority is not shown. For showing only: nothing reads it back.
  */
 #pragma once
 

@@ -46,7 +46,7 @@ struct snapshot_writer {
 int snapshot_reader_open(struct env *env, struct snapshot_reader **out)
 {
     scope(snapshot_reader_free) struct snapshot_reader *reader = mem_new(struct snapshot_reader);
-    struct txn *txn;
+    struct txn *txn = NULL;
     int r = env_picture(env, &reader->picture);
 
     if (r == 0)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/endian.h"
 #include "proto/base/err.h"
@@ -197,6 +198,17 @@ static int dump_log(struct txn *txn, struct dump *dump)
     return err_up(r);
 }
 
+/* Of META's records one is a message. */
+static const ProtobufCMessageDescriptor *type_of(size_t table, struct bytes key)
+{
+    static const char settings[] = "settings";
+
+    if (table == TABLE_META && key.len == sizeof settings - 1 &&
+        memcmp(key.base, settings, key.len) == 0)
+        return &state__settings__descriptor;
+    return record_types[table];
+}
+
 static int dump_table(struct txn *txn, size_t table, struct dump *dump)
 {
     scope(cursor_close) struct cursor *cursor = NULL;
@@ -211,7 +223,7 @@ static int dump_table(struct txn *txn, size_t table, struct dump *dump)
         buffer_append_format(&dump->text, "{\"table\":\"%s\",\"key\":", table_names[table]);
         dump_bytes(key, &dump->text);
         buffer_append_text(&dump->text, ",\"value\":");
-        dump_value(record_types[table], value, &dump->text);
+        dump_value(type_of(table, key), value, &dump->text);
         buffer_append_text(&dump->text, "}");
         r = dump->line(dump->context, (struct bytes){dump->text.base, dump->text.len});
         if (r == 0)

@@ -54,6 +54,9 @@ static int parse_in_a_child(const char *const *arguments, char out[TEXT_BYTES])
     return WEXITSTATUS(status);
 }
 
+#define WORKERS_TOKEN  "--token=CAIS1-worker" TOKEN
+#define MANAGERS_TOKEN "--token=CAIS1-manager" TOKEN
+
 static const struct {
     const char *why;
     const char *arguments[ARGUMENTS_MAX];
@@ -66,9 +69,9 @@ static const struct {
     {"a recovery and a beginning", {GOOD, "--recover"}, "--recover goes on from what is stored"},
     {"joining without a token", {JOINS}, "--join needs a --token or a --token-file"},
     {"a token that is none", {JOINS, "--token=open"}, "--token: this is not a token"},
-    {"a worker's token", {JOINS, "--token=CAIS1-worker" TOKEN}, "this is a worker's token"},
+    {"a worker's token", {JOINS, WORKERS_TOKEN}, "this is a worker's token"},
     {"two tokens",
-     {JOINS, "--token-file=/t", "--token=CAIS1-manager" TOKEN},
+     {JOINS, "--token-file=/t", MANAGERS_TOKEN},
      "--token and --token-file: one of them is enough"},
     {"a token for nothing", {GOOD, "--token-file=/t"}, "--token is of use with --join only"},
     {"nobody votes", {GOOD, "--voters=0"}, "--voters: \"0\" is not a number from 1 to 7"},

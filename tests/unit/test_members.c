@@ -17,8 +17,10 @@ static size_t count;
  * lost one, n one that is new; each with its zone. */
 static void parse(const char *words)
 {
+    const char *at = words;
+
     count = 0;
-    for (const char *at = words; *at; at += at[2] ? 3 : 2) {
+    while (*at) {
         struct member *member = &members[count];
 
         *member = (struct member){.id = count + 1};
@@ -29,6 +31,8 @@ static void parse(const char *words)
                                                .match_lag = at[0] == 'n' ? MANY : 0,
                                                .is_leader = at[0] == 'L'};
         count++;
+        at += 2;
+        at += *at == ' ';
     }
 }
 
@@ -141,7 +145,7 @@ static size_t best_spread(const struct tally *sum, size_t voters)
 static void random_members(struct rng *rng)
 {
     static const char kinds[] = "VVVvSSsn";
-    char words[3 * LIMIT_MANAGERS + 1];
+    char words[3 * LIMIT_MANAGERS + 1] = "";
     size_t n = 1 + (size_t)rng_below(rng, LIMIT_MANAGERS);
 
     for (size_t i = 0; i < n; i++) {

@@ -229,6 +229,33 @@ START_TEST(everything_there_is_can_be_dumped)
 }
 END_TEST
 
+static int no_key(void *context, struct bytes json)
+{
+    bool *shown = context;
+
+    ck_assert_ptr_null(memmem(json.base, json.len, "PRIVATE", 7));
+    ck_assert_ptr_null(
+        memmem(json.base, json.len, "50524956415445", 14)); /* The same in hexadecimal. */
+    *shown = *shown || memmem(json.base, json.len, "(not shown)", 11);
+    return 0;
+}
+
+START_TEST(the_authoritys_key_is_not_dumped)
+{
+    State__Settings settings = STATE__SETTINGS__INIT;
+    uint8_t packed[256];
+    bool shown = false;
+
+    settings.region = "us-east-1";
+    settings.ca_key = (ProtobufCBinaryData){7, (uint8_t *)"PRIVATE"};
+    ck_assert_int_eq(txn_put(txn, TABLE_META, (struct bytes){"settings", 8},
+                             (struct bytes){packed, state__settings__pack(&settings, packed)}),
+                     0);
+    ck_assert_int_eq(storage_dump(txn, no_key, &shown), 0);
+    ck_assert(shown);
+}
+END_TEST
+
 /* In another process, as LMDB wants it: the one that writes has it open here. */
 START_TEST(looking_beside_a_writer_changes_nothing)
 {
@@ -287,6 +314,7 @@ int main(void)
     tcase_add_test(tc, a_record_that_is_none_is_named);
     tcase_add_test(tc, a_newer_format_is_not_judged);
     tcase_add_test(tc, everything_there_is_can_be_dumped);
+    tcase_add_test(tc, the_authoritys_key_is_not_dumped);
     tcase_add_test(tc, looking_beside_a_writer_changes_nothing);
     tcase_add_test(tc, a_directory_without_state_is_absent);
     suite_add_tcase(suite, tc);
