@@ -20,8 +20,9 @@ struct authority;
 
 enum {
     AUTHORITY_YEARS = 20,
-    AUTHORITY_LIFE_S = 90 * 24 * 3600, /* Of a node's certificate. */
-    AUTHORITY_BACKDATE_S = 3600,       /* Clocks differ; of a short life, a tenth at most. */
+    AUTHORITY_LIFE_S =
+        10 * 365 * 24 * 3600,    /* Of a node's certificate: it is not renewed (decision 17). */
+    AUTHORITY_BACKDATE_S = 3600, /* Clocks differ; of a short life, a tenth at most. */
 };
 
 enum authority_outcome {
