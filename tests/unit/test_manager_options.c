@@ -54,8 +54,8 @@ static int parse_in_a_child(const char *const *arguments, char out[TEXT_BYTES])
     return WEXITSTATUS(status);
 }
 
-#define WORKERS_TOKEN  "--token=CAIS1-worker" TOKEN
-#define MANAGERS_TOKEN "--token=CAIS1-manager" TOKEN
+static const char workers_token[] = "--token=CAIS1-worker" TOKEN;
+static const char managers_token[] = "--token=CAIS1-manager" TOKEN;
 
 static const struct {
     const char *why;
@@ -69,9 +69,9 @@ static const struct {
     {"a recovery and a beginning", {GOOD, "--recover"}, "--recover goes on from what is stored"},
     {"joining without a token", {JOINS}, "--join needs a --token or a --token-file"},
     {"a token that is none", {JOINS, "--token=open"}, "--token: this is not a token"},
-    {"a worker's token", {JOINS, WORKERS_TOKEN}, "this is a worker's token"},
+    {"a worker's token", {JOINS, workers_token}, "this is a worker's token"},
     {"two tokens",
-     {JOINS, "--token-file=/t", MANAGERS_TOKEN},
+     {JOINS, "--token-file=/t", managers_token},
      "--token and --token-file: one of them is enough"},
     {"a token for nothing", {GOOD, "--token-file=/t"}, "--token is of use with --join only"},
     {"nobody votes", {GOOD, "--voters=0"}, "--voters: \"0\" is not a number from 1 to 7"},
