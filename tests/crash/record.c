@@ -147,7 +147,9 @@ static uint64_t place_of(int dir_fd, const char *path, struct place *out)
         if (readlink(link, base, sizeof base - 1) < 0)
             return 0;
     }
-    snprintf(out->path, sizeof out->path, "%s%s%s", base, base[0] ? "/" : "", path);
+    if ((size_t)snprintf(out->path, sizeof out->path, "%s%s%s", base, base[0] ? "/" : "", path) >=
+        sizeof out->path)
+        return 0;
     slash = strrchr(out->path, '/');
     if (!slash)
         return 0;

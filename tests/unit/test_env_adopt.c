@@ -303,7 +303,7 @@ START_TEST(readers_read_on_while_it_is_exchanged_and_grown)
         ck_assert_int_eq(pthread_create(&readers[i], NULL, read_on, NULL), 0);
     ck_assert_int_eq(pthread_create(&looker, NULL, look_on, NULL), 0);
     for (int i = 0; i < ROUNDS; i++) {
-        char value[8];
+        char value[12];
 
         snprintf(value, sizeof value, "%d", i);
         adopt(value);
