@@ -437,7 +437,7 @@ static int adopt(struct core *core)
 
     if (r == 0)
         r = images_adopt(core);
-    if (r < 0)
+    if (r < 0 || !core->raft)
         return err_up(r);
     tell_members(core);
     publish_status(core);

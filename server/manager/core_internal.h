@@ -157,6 +157,8 @@ int core_load(struct core *core); /* Open raft and view from what is durable. */
 /* The reverse: take the turn back, answer who waited for a write: that the disk is full, if it is.
  * Reads wait on. */
 void core_shut(struct core *core, bool full);
+int core_reopen(
+    struct core *core); /* Both, of a state that was exchanged. A full disk leaves it shut. */
 int core_survive(struct core *core, int r); /* What a turn came to: -ENOSPC shuts the core. */
 int core_shut_turn(struct core *core);      /* A turn of a shut core: open it if it is time. */
 

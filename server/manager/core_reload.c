@@ -112,16 +112,11 @@ int core_survive(struct core *core, int r)
     return 0;
 }
 
-int core_shut_turn(struct core *core)
+/* 0 without a node: the disk is full still. */
+static int try_load(struct core *core)
 {
-    int r;
+    int r = core_load(core);
 
-    core_drop_frames(core);
-    core->lost_count = 0;
-    calls_shut_turn(core);
-    if (core->now_ms < core->reload_at_ms)
-        return 0;
-    r = core_load(core);
     if (r == 0)
         return 0;
     raft_node_free(steal(core->raft));
@@ -130,4 +125,20 @@ int core_shut_turn(struct core *core)
         return err_up(r);
     put_off(core);
     return 0;
+}
+
+int core_reopen(struct core *core)
+{
+    core_shut(core, false);
+    return err_up(try_load(core));
+}
+
+int core_shut_turn(struct core *core)
+{
+    core_drop_frames(core);
+    core->lost_count = 0;
+    calls_shut_turn(core);
+    if (core->now_ms < core->reload_at_ms)
+        return 0;
+    return err_up(try_load(core));
 }

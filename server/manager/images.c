@@ -338,7 +338,7 @@ int images_turn(struct core *core)
         return 0;
     wanted = raft_node_snapshot_wanted(core->raft, &leader, &index);
     if (fetch->complete)
-        return err_up(judge(core));
+        return core->now_ms < core->images->begin_at_ms ? 0 : err_up(judge(core));
     if (fetch->from != 0 && (!wanted || leader != fetch->from))
         give_up(core, "the leader has changed, or sends entries again");
     if (fetch->from != 0 && core->now_ms >= fetch->asked_ms + ASK_AGAIN_MS) {
@@ -394,21 +394,22 @@ int images_adopt(struct core *core)
     fetch->due = false; /* Judged anew, should this not be the moment. */
     if (r == 0)
         r = env_adopt(core->config.env, fetch->complete);
-    if (r == -EBUSY)
+    if (r == -EBUSY) {
+        core->images->begin_at_ms = core->now_ms + BEGIN_AGAIN_MS; /* Waiting stops the core. */
         return 0;
+    }
     if (r < 0)
         return err_up(r);
     log_info("image.adopted peer=%llu bytes=%llu ms=%llu", (unsigned long long)fetch->from,
              (unsigned long long)fetch->bytes, (unsigned long long)took_ms);
     discard(core); /* The old state now. */
-    core_shut(core, false);
-    return err_up(core_load(core));
+    return err_up(core_reopen(core));
 }
 
 uint64_t images_deadline(const struct core *core)
 {
     const struct images *images = core->images;
-    uint64_t at = images->fetch.complete ? core->now_ms + 1 : UINT64_MAX;
+    uint64_t at = images->fetch.complete ? images->begin_at_ms : UINT64_MAX;
 
     if (images->fetch.from != 0 && !images->fetch.complete)
         at = images->fetch.asked_ms + ASK_AGAIN_MS;
